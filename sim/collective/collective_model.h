@@ -1,0 +1,57 @@
+// collective/ - one collective over one group on the graph: latency, steps, bytes per link.
+//
+// As NCCL does it: every algorithm and protocol that the group's place allows is priced as
+//   time = latency + max over links (bytes on the link / bandwidth)
+// and the cheapest is chosen. Algorithms are in ring.h, tree.h, nvls.h, pairwise.h, torus.h.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "sim/base/confidence.h"
+#include "sim/base/units.h"
+#include "sim/cluster/topology.h"
+#include "sim/spec/collective.h"
+
+namespace simulate {
+
+struct CollectiveRequest {
+  CollectiveOp op = CollectiveOp::kAllReduce;
+  Bytes bytes;                                     // nccl-tests' convention, see program.h
+  // Groups of equal size and placement that make this call at the same moment: one in an unfolded run,
+  // all copies of a symmetric group in a folded one. Loads cover them all; times are of one.
+  std::vector<std::span<const uint32_t>> groups;
+};
+
+struct LinkLoad {
+  LinkId link = 0;
+  double bytes = 0.0;        // over the whole collective, protocol overhead included
+};
+
+struct CollectiveCost {
+  Algorithm algorithm = Algorithm::kRing;
+  Protocol protocol = Protocol::kSimple;
+  int channels = 0;
+  Seconds latency;                 // paid whatever the bandwidth
+  Seconds time;                    // alone on an idle network: latency + transfer
+  std::vector<LinkLoad> loads;     // links that carry the same for all calls are listed once
+  LinkId bottleneck = 0;
+  int cores = 0;                   // compute units that its channels occupy on every member
+  BytesPerSecond memory_traffic;   // on every member, while it runs at full speed
+  Confidence confidence = Confidence::kCoarse;
+};
+
+class CollectiveModel {
+ public:
+  CollectiveModel(const HardwareSpec& hardware, const Topology& topology);
+  [[nodiscard]] CollectiveCost Cost(const CollectiveRequest& request) const;
+  // A point-to-point message between two accelerators.
+  [[nodiscard]] CollectiveCost SendCost(uint32_t from, uint32_t to, Bytes bytes) const;
+
+ private:
+  const HardwareSpec& hardware_;
+  const Topology& topology_;
+};
+
+}  // namespace simulate

@@ -1,0 +1,48 @@
+// engine/ - replays a Program on a machine and says what happened, event by event.
+//
+// The engine owns time. Hosts enqueue, streams run in order, collectives start when all members
+// have arrived, everything that moves shares links, cores and memory bandwidth max-min fairly, and
+// rates change only at events. Events are ordered by (time, priority, sequence), so that a run is
+// the same on every machine.
+//
+// Ranks that must behave alike (same program, same placement of all their groups, same
+// perturbation) are simulated once and weighted; `unfold` simulates every rank, with identical results.
+//
+// Absent on purpose: FSDP, pipelines, layers, YAML. A stuck run throws InternalError listing who
+// waits for what.
+#pragma once
+
+#include <vector>
+
+#include "sim/cluster/topology.h"
+#include "sim/collective/collective_model.h"
+#include "sim/engine/timeline.h"
+#include "sim/kernel/host_model.h"
+#include "sim/kernel/kernel_model.h"
+#include "sim/program/program.h"
+
+namespace simulate {
+
+// The machine that a program runs on. References must outlive the run.
+struct Machine {
+  const Topology& topology;
+  const KernelModel& kernels;
+  const HostModel& host;
+  const CollectiveModel& collectives;
+  Bytes memory;                        // per accelerator
+};
+
+struct RankSpeed {
+  RankId rank = 0;
+  double compute = 1.0;                // its kernels run at this share of their speed
+};
+
+struct RunOptions {
+  bool unfold = false;
+  bool record_spans = true;
+  std::vector<RankSpeed> slow_ranks;
+};
+
+[[nodiscard]] Timeline Run(const Program& program, const Machine& machine, const RunOptions& options = {});
+
+}  // namespace simulate

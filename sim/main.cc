@@ -1,0 +1,3 @@
+#include "sim/study/simulate.h"
+
+int main() { return 0; }

@@ -1,0 +1,114 @@
+// model/ - a transformer as layers of operators: what each launches, reads, writes and keeps.
+//
+// BuildModel turns a ModelSpec into the slice of it that one rank computes, for one micro-batch.
+// An operator is what autograd sees: the kernels it launches forward, the kernels of its backward
+// node, its inputs and outputs, and which tensors it saves in between. From that alone follow FLOPs,
+// traffic, host calls and the exact lifetime of every activation.
+//
+// Absent on purpose: rates, seconds, accelerators, ranks. A Slice only says by how much dimensions
+// are divided; operators marked with a Boundary are where whoever divided them must communicate.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sim/base/units.h"
+#include "sim/spec/kernel_work.h"
+#include "sim/spec/model.h"
+#include "sim/spec/training.h"
+
+namespace simulate {
+
+struct Kernel {
+  std::string name;  // "q_proj", "softmax", "gelu_backward"
+  KernelWork work;
+  HostCall host = HostCall::kOperator;
+};
+
+using TensorIndex = uint32_t;
+
+struct Tensor {
+  std::string name;
+  Bytes bytes;
+  bool logits = false;  // reported as logits rather than activations
+};
+
+struct Parameter {
+  std::string name;      // "mlp.w1.weight"
+  int64_t elements = 0;  // of this slice
+};
+
+// Where a divided layer must communicate. Bytes are of the whole tensor, activations' type.
+enum class Boundary : uint8_t {
+  kNone,
+  kTensorEnter,     // into a column-parallel region: nothing forward (sequence parallel: all_gather), all_reduce (reduce_scatter) backward
+  kTensorLeave,     // out of a row-parallel region: all_reduce forward (reduce_scatter), nothing backward (all_gather)
+  kVocabReduce,     // vocabulary-parallel embedding or cross-entropy: all_reduce forward
+  kContextKeyValue, // keys and values of the other context-parallel ranks are needed here
+  kExpertDispatch,  // all_to_all of tokens to their experts
+  kExpertCombine,   // and back
+};
+
+struct Operator {
+  std::string name;
+  std::vector<Kernel> forward;
+  std::vector<Kernel> backward;          // in launch order
+  std::vector<TensorIndex> inputs;       // into Layer::tensors
+  std::vector<TensorIndex> outputs;      // allocated before `forward` runs; a view lists none
+  std::vector<TensorIndex> saved;        // kept until `backward` has run; may name inputs or outputs
+  std::vector<uint32_t> parameters;      // whose gradients `backward` produces
+  Bytes forward_workspace;               // live only while `forward` runs
+  Bytes backward_workspace;
+  bool in_place = false;                 // the output takes the place of inputs[0]
+  bool recomputed_selectively = false;   // dropped and recomputed under selective checkpointing (attention core)
+  Boundary boundary = Boundary::kNone;
+  Bytes boundary_bytes;
+  Flops model_flops;                     // forward FLOPs that count as model FLOPs (matmuls and attention)
+};
+
+struct Layer {
+  std::string name;                      // "encoder.block"
+  std::vector<Tensor> tensors;
+  std::vector<Parameter> parameters;
+  std::vector<Operator> operators;
+  std::vector<TensorIndex> inputs;       // [0] is the hidden state; others live outside (encoder output, shared bias)
+  std::vector<TensorIndex> outputs;      // [0] is the hidden state
+  [[nodiscard]] int64_t parameter_count() const;
+  [[nodiscard]] Flops forward_flops() const;      // model FLOPs forward
+};
+
+// One use of a layer in the model; equal layers share one description.
+struct LayerUse {
+  uint32_t layer = 0;                    // into Model::layers
+  std::string name;                      // "encoder.block.7"
+  bool block = false;                    // a transformer block: an FSDP unit, a unit of checkpointing and of pipelining
+  // For each Layer::inputs[1..]: the use that produced it and which of its outputs.
+  struct Source { uint32_t use = 0; uint32_t output = 0; };
+  std::vector<Source> extra_inputs;
+};
+
+struct Model {
+  std::string name;
+  std::vector<Layer> layers;
+  std::vector<LayerUse> uses;            // embedding, blocks, head with loss: in execution order
+  bool tied_embedding = false;           // the head's weight is the embedding's
+  int64_t parameters = 0;                // of the whole, undivided model; tied weights once
+  int64_t embedding_parameters = 0;
+  int64_t tokens_per_sample = 0;         // encoder-decoder: both sides together
+  Flops forward_flops_per_sample;        // whole model, no division, model FLOPs forward
+};
+
+// The part of every layer that one rank computes.
+struct Slice {
+  int64_t tensor = 1;                    // heads, intermediate_size and vocabulary are divided by this
+  bool sequence_parallel = false;        // outside of tensor-parallel regions the sequence is divided too
+  bool divide_vocabulary = true;
+  int64_t context = 1;                   // the sequence is divided everywhere
+  int64_t expert = 1;                    // experts are divided
+};
+
+// REQUIRES: the slice divides the model (config/ checks it).
+[[nodiscard]] Model BuildModel(const ModelSpec& spec, const TrainingSpec& training, const Slice& slice = {});
+
+}  // namespace simulate

@@ -1,0 +1,72 @@
+// Writes a Program: interns kernels, names and calls, and gives tasks handles to wait for.
+#pragma once
+
+#include <initializer_list>
+#include <string_view>
+
+#include "absl/container/flat_hash_map.h"
+#include "sim/program/program.h"
+
+namespace simulate {
+
+// A launched piece of work of the rank program being written; other streams can wait for it.
+struct TaskRef {
+  static constexpr uint32_t kNone = 0xFFFFFFFF;
+  uint32_t instruction = kNone;
+  [[nodiscard]] bool valid() const { return instruction != kNone; }
+};
+
+// Shared tables of one Program.
+class ProgramBuilder {
+ public:
+  StreamId AddStream(std::string name, StreamKind kind);
+  CommunicatorId AddCommunicator(std::string name, std::vector<std::vector<RankId>> groups);
+  NameId Intern(std::string_view name);
+  KernelId Intern(const KernelWork& work);
+  CollectiveId Intern(const CollectiveCall& call);
+  TransferId Intern(const Transfer& transfer);
+  // Adds a rank program and returns its index.
+  uint32_t AddRankProgram(RankProgram program);
+  // Program index of every rank.
+  void AssignRanks(std::vector<uint32_t> program_of_rank);
+  void SetTotals(const StepTotals& totals);
+  [[nodiscard]] Program Build() &&;  // validates
+
+ private:
+  Program program_;
+  absl::flat_hash_map<std::string, NameId> name_ids_;
+  std::vector<std::pair<uint64_t, uint32_t>> unused_;
+};
+
+// Appends to one rank's instruction list, in the order in which its host enqueues.
+class RankProgramBuilder {
+ public:
+  explicit RankProgramBuilder(ProgramBuilder& program) : program_(program) {}
+
+  // Context of the instructions that follow.
+  void SetPhase(Phase phase) { phase_ = phase; }
+  void SetLayer(uint32_t layer) { layer_ = layer; }
+
+  TaskRef Kernel(StreamId stream, std::string_view name, const KernelWork& work, HostCall host,
+                 std::span<const TaskRef> waits = {});
+  TaskRef Collective(StreamId stream, std::string_view name, const CollectiveCall& call,
+                     std::span<const TaskRef> waits = {}, HostCall host = HostCall::kCollective);
+  TaskRef Exchange(StreamId stream, std::string_view name, const Transfer& transfer,
+                   std::span<const TaskRef> waits = {}, HostCall host = HostCall::kCollective);
+  BufferId Allocate(Bytes bytes, MemoryCategory category, StreamId stream, std::string_view name);
+  // `used_by`: work of other streams that still reads it (record_stream).
+  void Free(BufferId buffer, std::span<const TaskRef> used_by = {});
+  void HostWait(std::span<const TaskRef> waits);
+  void HostWork(HostCall call, int count = 1);
+  void BeginStep();  // what came before is setup
+
+  [[nodiscard]] RankProgram Build() &&;
+
+ private:
+  ProgramBuilder& program_;
+  RankProgram result_;
+  Phase phase_ = Phase::kSetup;
+  uint32_t layer_ = 0;
+};
+
+}  // namespace simulate

@@ -1,0 +1,93 @@
+// What one kernel launch does, as counts: shapes, FLOPs, bytes. No rates and no time:
+// kernel/ turns this into seconds on an accelerator, model/ and parallel/ write it down.
+#pragma once
+
+#include <cstdint>
+
+#include "sim/base/units.h"
+#include "sim/spec/dtype.h"
+
+namespace simulate {
+
+enum class KernelKind : uint8_t {
+  kGemm,       // dense matrix product, possibly batched
+  kAttention,  // fused attention (flash, memory-efficient)
+  kMemory,     // bound by memory traffic: elementwise, norms, softmax, casts, embedding, loss, optimizer
+};
+
+// The memory traffic's shape, which decides how much of the bandwidth it reaches.
+enum class MemoryAccess : uint8_t {
+  kElementwise,      // contiguous, vectorised: copies, adds, activations, dropout, casts
+  kBroadcast,        // an operand is broadcast or strided, so the vectorised path is not taken
+  kTranspose,        // strided copy (`.contiguous()` after a transpose)
+  kRowReduction,     // one pass along rows: norms, softmax (forward)
+  kRowReductionBackward,
+  kColumnReduction,  // sums over rows: bias gradients, norm weight gradients
+  kGather,           // embedding look-up
+  kScatterAdd,       // embedding gradient
+  kLoss,             // log-softmax and negative log-likelihood over the vocabulary
+  kMultiTensor,      // one launch over many tensors: fused or foreach optimizer, flattening, clipping
+};
+
+// Which of a linear layer's three products this is; decides operand layouts.
+// forward Y[M,N] = X[M,K] W[N,K]^T, data gradient dX[M,K] = dY[M,N] W, weight gradient dW[N,K] = dY^T X.
+enum class GemmPass : uint8_t { kForward, kDataGradient, kWeightGradient };
+
+// The product as the library sees it: output m x n, inner dimension k, `batch` of them.
+// (A data gradient of a layer M,N,K has m=M, n=K, k=N; its weight gradient m=N, n=K, k=M.)
+struct GemmShape {
+  int64_t batch = 1;
+  int64_t m = 0;
+  int64_t n = 0;
+  int64_t k = 0;
+  GemmPass pass = GemmPass::kForward;
+  auto operator<=>(const GemmShape&) const = default;
+};
+
+enum class AttentionKernel : uint8_t { kFlash, kMemoryEfficient };
+
+struct AttentionShape {
+  int64_t batch = 0;
+  int64_t query_heads = 0;
+  int64_t key_value_heads = 0;
+  int64_t query_length = 0;
+  int64_t key_length = 0;
+  int64_t head_dim = 0;
+  bool causal = false;
+  bool backward = false;
+  AttentionKernel kernel = AttentionKernel::kFlash;
+  auto operator<=>(const AttentionShape&) const = default;
+};
+
+// How the host comes to launch this kernel; kernel/host_model.h prices it per runtime.
+enum class HostCall : uint8_t {
+  kNone,             // nothing: part of a captured graph, or launched by the device
+  kInner,            // a further kernel inside a call that was already paid: the bare launch
+  kOperator,         // one eager operator called from Python in the forward pass
+  kAutogradNode,     // one node of the backward graph, run by the C++ autograd engine
+  kCast,             // a cast that autocast inserts before an operator
+  kModule,           // Python module and hook overhead of a block (checkpoint wrapper, nn.Module.__call__)
+  kFsdp1Unit,        // one pre- or post-hook of FullyShardedDataParallel
+  kFsdp2Unit,        // one pre- or post-hook of fully_shard
+  kDdpHook,          // one gradient-ready hook of DistributedDataParallel
+  kCollective,       // one call of torch.distributed
+  kOptimizerStep,    // one optimizer call over all parameters
+  kZeroGrad,
+  kIteration,        // data loading and loop overhead, once a step
+};
+
+struct KernelWork {
+  KernelKind kind = KernelKind::kMemory;
+  DType dtype = DType::kBf16;          // what the multipliers see (kGemm, kAttention) or the widest operand (kMemory)
+  GemmShape gemm;                      // kGemm
+  AttentionShape attention;            // kAttention
+  MemoryAccess access = MemoryAccess::kElementwise;  // kMemory
+  int64_t rows = 0;                    // kMemory: extent reduced over or kept, where it matters
+  int64_t columns = 0;
+  Flops flops;                         // arithmetic as counted by convention: 2 per multiply-add
+  Bytes read;                          // from device memory, each operand once
+  Bytes written;
+  auto operator<=>(const KernelWork&) const = default;
+};
+
+}  // namespace simulate

@@ -1,0 +1,47 @@
+// The layout that the user asks for.
+#pragma once
+
+#include <cstdint>
+
+namespace simulate {
+
+enum class DataStrategy : uint8_t { kDdp, kFsdp, kZero1, kZero2, kZero3 };
+enum class Sharding : uint8_t { kFullShard, kHybridShard, kShardGradOp, kNoShard };
+enum class FsdpVersion : uint8_t { kFsdp1 = 1, kFsdp2 = 2 };
+enum class BackwardPrefetch : uint8_t { kNone, kPre, kPost };
+enum class Offload : uint8_t { kNone, kOptimizer, kParameters };
+
+struct DataParallelSpec {
+  DataStrategy strategy = DataStrategy::kDdp;
+  Sharding sharding = Sharding::kFullShard;
+  FsdpVersion version = FsdpVersion::kFsdp1;
+  int64_t shard_size = 0;                   // ranks that share one copy; 0: all (hybrid: one node)
+  BackwardPrefetch backward_prefetch = BackwardPrefetch::kPre;
+  bool forward_prefetch = false;
+  bool limit_all_gathers = true;
+  int64_t bucket_bytes = 25 << 20;          // DDP's bucket_cap_mb
+  int64_t first_bucket_bytes = 1 << 20;
+  bool gradient_as_bucket_view = false;
+  bool static_graph = false;
+  bool overlap = true;                      // reduce gradients while backward runs
+  Offload offload = Offload::kNone;
+};
+
+enum class PipelineScheduleKind : uint8_t { kGpipe, k1F1B, kInterleaved1F1B, kZeroBubbleH1, kZeroBubbleV, kDualPipe };
+
+struct PipelineSpec {
+  int64_t stages = 1;
+  PipelineScheduleKind schedule = PipelineScheduleKind::k1F1B;
+  int64_t virtual_stages = 1;
+};
+
+struct ParallelismSpec {
+  DataParallelSpec data;
+  int64_t tensor = 1;
+  bool sequence_parallel = false;
+  PipelineSpec pipeline;
+  int64_t context = 1;
+  int64_t expert = 1;
+};
+
+}  // namespace simulate

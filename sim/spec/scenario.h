@@ -1,0 +1,75 @@
+// Everything a user asked for, typed and checked. Written by config/, read by everyone; no logic.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sim/base/units.h"
+#include "sim/spec/cluster.h"
+#include "sim/spec/model.h"
+#include "sim/spec/parallelism.h"
+#include "sim/spec/training.h"
+
+namespace simulate {
+
+// A value of a swept or overridden dotted key, kept as its YAML text, e.g. {"cluster.gpus", "512"}.
+using Setting = std::pair<std::string, std::string>;
+
+enum class PerturbationKind : uint8_t { kCompute, kLink, kLinkFailure };
+
+// `perturb: {rank: 3, compute: 0.8}` runs rank 3's kernels at 0.8 of their speed.
+struct Perturbation {
+  int64_t rank = -1;
+  double compute = 1.0;
+  std::string link;            // a link's name, or `from -> to`
+  double bandwidth = 1.0;      // share of the link's bandwidth that is left; 0: failed
+};
+
+struct ReferencePoint {
+  std::vector<Setting> where;
+  std::string metric;
+  double value = 0.0;
+  double tolerance = 0.0;      // relative, 0.05 is 5 %; 0: not held
+  std::string note;
+};
+
+struct ReferenceSpec {
+  std::string source;
+  std::vector<ReferencePoint> points;
+};
+
+struct ReliabilitySpec {
+  Seconds mean_time_between_failures_per_node;  // 0: not stated
+  Seconds checkpoint_interval;                  // 0: Young/Daly's optimum
+  Seconds checkpoint_time;
+  Seconds restart_time;
+};
+
+// One point of a study: a model, a cluster and a way to train the one on the other.
+struct Scenario {
+  std::string title;
+  std::string file;
+  ModelSpec model;
+  HardwareSpec hardware;
+  int64_t gpus = 0;
+  TrainingSpec training;
+  ParallelismSpec parallelism;
+  std::vector<Perturbation> perturb;
+  ReliabilitySpec reliability;
+  uint64_t seed = 1;
+  std::vector<Setting> settings;   // the swept keys that made this point
+};
+
+// A scenario file: its points in sweep order, and the measurements they are held to.
+struct Study {
+  std::string title;
+  std::string file;
+  std::vector<Scenario> points;
+  ReferenceSpec reference;
+};
+
+}  // namespace simulate

@@ -1,0 +1,48 @@
+// How the model is trained: batch, precision, recomputation, runtime, optimizer.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "sim/spec/dtype.h"
+
+namespace simulate {
+
+enum class Checkpointing : uint8_t { kNone, kSelective, kFull };
+enum class AttentionImplementation : uint8_t { kFlash, kEager, kMemoryEfficient, kSdpa };
+enum class Optimizer : uint8_t { kAdamW, kAdam8bit, kSgd, kMomentum, kAdafactor };
+enum class OptimizerKernel : uint8_t { kFused, kForeach };
+enum class Runtime : uint8_t { kEager, kCompiled, kCudaGraph, kMegatron, kNeuron };
+
+// Where each tensor lives and what the multipliers see. `name` is the preset it came from.
+struct PrecisionSpec {
+  std::string name = "bf16_mixed";
+  DType parameters = DType::kBf16;
+  DType compute = DType::kBf16;
+  DType gradients = DType::kBf16;
+  DType gradient_reduction = DType::kBf16;
+  std::optional<DType> master_weights = DType::kFp32;
+  DType optimizer = DType::kFp32;
+  bool autocast = false;     // each matmul's operands are cast where they are used
+  bool fp8_matmuls = false;  // fp8 GEMMs, 16-bit elsewhere
+};
+
+struct TrainingSpec {
+  int64_t micro_batch_size = 1;             // sequences per data-parallel rank and micro-step
+  int64_t gradient_accumulation_steps = 1;
+  int64_t sequence_length = 0;              // encoder-decoder: the encoder's
+  int64_t decoder_sequence_length = 0;      // encoder-decoder only
+  PrecisionSpec precision;
+  Checkpointing activation_checkpointing = Checkpointing::kNone;
+  int64_t checkpoint_every = 1;             // every k-th block
+  AttentionImplementation attention = AttentionImplementation::kFlash;
+  double dropout = 0.0;
+  Optimizer optimizer = Optimizer::kAdamW;
+  OptimizerKernel optimizer_kernel = OptimizerKernel::kFused;
+  Runtime runtime = Runtime::kEager;
+  bool clip_grad_norm = false;
+  double tokens = 0.0;                      // length of the whole run; 0: not stated
+};
+
+}  // namespace simulate
