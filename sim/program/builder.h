@@ -1,7 +1,16 @@
 // Writes a Program: interns kernels, names and calls, and gives tasks handles to wait for.
+//
+//   ProgramBuilder program;
+//   const StreamId compute = program.AddStream("compute", StreamKind::kCompute);
+//   RankProgramBuilder rank(program);
+//   const TaskRef gather = rank.Collective(communication, "all_gather block 0", call);
+//   rank.Kernel(compute, "block 0 qkv", work, HostCall::kOperator, {{gather}});
+//   program.AssignRanks(std::vector<uint32_t>(8, program.AddRankProgram(std::move(rank).Build())));
+//   Program result = std::move(program).Build();   // throws InternalError if an invariant is broken
 #pragma once
 
-#include <initializer_list>
+#include <cstddef>
+#include <string>
 #include <string_view>
 
 #include "absl/container/flat_hash_map.h"
@@ -10,16 +19,25 @@
 namespace simulate {
 
 // A launched piece of work of the rank program being written; other streams can wait for it.
+// A TaskRef that is not valid stands for work that is long done: waiting for it is waiting for nothing.
 struct TaskRef {
   static constexpr uint32_t kNone = 0xFFFFFFFF;
   uint32_t instruction = kNone;
   [[nodiscard]] bool valid() const { return instruction != kNone; }
 };
 
+// Hashes of the interned structs, for look-up only.
+struct WorkHash {
+  [[nodiscard]] size_t operator()(const KernelWork& work) const;
+  [[nodiscard]] size_t operator()(const CollectiveCall& call) const;
+  [[nodiscard]] size_t operator()(const Transfer& transfer) const;
+};
+
 // Shared tables of one Program.
 class ProgramBuilder {
  public:
   StreamId AddStream(std::string name, StreamKind kind);
+  // Groups of one member are kept: calls on them are free.
   CommunicatorId AddCommunicator(std::string name, std::vector<std::vector<RankId>> groups);
   NameId Intern(std::string_view name);
   KernelId Intern(const KernelWork& work);
@@ -35,7 +53,9 @@ class ProgramBuilder {
  private:
   Program program_;
   absl::flat_hash_map<std::string, NameId> name_ids_;
-  std::vector<std::pair<uint64_t, uint32_t>> unused_;
+  absl::flat_hash_map<KernelWork, KernelId, WorkHash> kernel_ids_;
+  absl::flat_hash_map<CollectiveCall, CollectiveId, WorkHash> collective_ids_;
+  absl::flat_hash_map<Transfer, TransferId, WorkHash> transfer_ids_;
 };
 
 // Appends to one rank's instruction list, in the order in which its host enqueues.
@@ -63,6 +83,9 @@ class RankProgramBuilder {
   [[nodiscard]] RankProgram Build() &&;
 
  private:
+  uint32_t Append(Instruction instruction, std::span<const TaskRef> waits);
+  TaskRef Launch(Instruction instruction, std::string_view name, std::span<const TaskRef> waits);
+
   ProgramBuilder& program_;
   RankProgram result_;
   Phase phase_ = Phase::kSetup;

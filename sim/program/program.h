@@ -8,7 +8,8 @@
 //
 // Invariants (Validate checks them):
 //   1. waits point backwards, at launches of the same rank;
-//   2. every member of a group makes the same sequence of collective calls on its communicator;
+//   2. every member of a group makes the same sequence of collective calls on its communicator,
+//      and every send has its receive of the same size;
 //   3. a buffer is allocated once before it is freed, and freed at most once.
 // What is absent on purpose: seconds, links, accelerators, layers. Shapes are counts (spec/kernel_work.h).
 #pragma once
@@ -34,6 +35,7 @@ using StreamId = uint8_t;
 using NameId = uint32_t;
 
 enum class Phase : uint8_t { kSetup, kForward, kRecompute, kBackward, kOptimizer };
+[[nodiscard]] const char* Name(Phase phase);
 
 enum class InstructionKind : uint8_t {
   kKernel,      // launch kernels[object] on `stream`
@@ -45,6 +47,11 @@ enum class InstructionKind : uint8_t {
   kHostWait,    // the host blocks until the waits are done (rate limiter, .item(), synchronize)
   kHostWork,    // host time only
 };
+
+// Whether it puts work on a stream.
+[[nodiscard]] constexpr bool IsLaunch(InstructionKind kind) {
+  return kind == InstructionKind::kKernel || kind == InstructionKind::kCollective || kind == InstructionKind::kTransfer;
+}
 
 struct Instruction {
   InstructionKind kind = InstructionKind::kHostWork;
@@ -78,6 +85,8 @@ struct CollectiveCall {
 // A point-to-point exchange within a group, as in batch_isend_irecv: to the member `send_offset`
 // places on (cyclically), from the member `receive_offset` places on. Zero bytes: no such half.
 // Done for this rank when both halves are done; a half starts when both of its ends have reached it.
+// The k-th send from a to b within a group belongs with b's k-th receive from a. Transfers keep the
+// order of their stream only, not that of their communicator.
 struct Transfer {
   CommunicatorId communicator = 0;
   int32_t send_offset = 0;
