@@ -20,7 +20,7 @@
 
 namespace simulate {
 
-// A place in an input file. Lines and columns count from 1; 0 means unknown.
+// A place in an input file. Lines and columns (of bytes) count from 1; 0 means unknown.
 struct SourceLocation {
   std::string file;
   int line = 0;
@@ -50,22 +50,27 @@ class Diagnostics {
   // Remembers a file's text so that its lines can be quoted.
   void AddSource(const std::string& file, std::string text);
 
+  // The returned reference holds until the next call.
   Diagnostic& Error(std::string message, SourceLocation where = {});
   Diagnostic& Warning(std::string message, SourceLocation where = {});
 
   [[nodiscard]] bool HasErrors() const;
   [[nodiscard]] const std::vector<Diagnostic>& all() const { return diagnostics_; }
 
-  // Every diagnostic, in order of file and position, as text ending in a newline.
-  [[nodiscard]] std::string Render() const;
+  // Every diagnostic, in order of file and position, as text ending in a newline; at most 50 in full.
+  [[nodiscard]] std::string Render(bool color = false) const;
 
  private:
+  [[nodiscard]] std::string Quote(const Diagnostic& d, bool color) const;
+  [[nodiscard]] const std::string* Line(const SourceLocation& where) const;
+
   std::vector<Diagnostic> diagnostics_;
+  std::vector<std::string> files_;  // in the order in which they were read
   std::map<std::string, std::vector<std::string>> lines_by_file_;
 };
 
-// The candidate nearest to `name` by edit distance (at most a third of its length, and 3);
-// empty if none is near.
+// The candidate nearest to `name` by edit distance (at most a third of its length, and 3), where case,
+// `-` and `_` make no difference; empty if none is near.
 [[nodiscard]] std::string NearestName(const std::string& name, const std::vector<std::string>& candidates);
 
 }  // namespace simulate
