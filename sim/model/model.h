@@ -31,12 +31,16 @@ using TensorIndex = uint32_t;
 struct Tensor {
   std::string name;
   Bytes bytes;
-  bool logits = false;  // reported as logits rather than activations
+  DType dtype = DType::kBf16;
+  bool logits = false;          // reported as logits rather than activations
+  bool differentiable = true;   // false: no gradient flows into it (tokens, masks, statistics)
 };
 
 struct Parameter {
   std::string name;      // "mlp.w1.weight"
   int64_t elements = 0;  // of this slice
+  bool tied = false;     // another layer's weight used again: counted there, its gradient adds up
+  bool expert = false;   // divided by Slice::expert: its gradient is reduced over fewer ranks
 };
 
 // Where a divided layer must communicate. Bytes are of the whole tensor, activations' type.
@@ -56,11 +60,14 @@ struct Operator {
   std::vector<Kernel> backward;          // in launch order
   std::vector<TensorIndex> inputs;       // into Layer::tensors
   std::vector<TensorIndex> outputs;      // allocated before `forward` runs; a view lists none
-  std::vector<TensorIndex> saved;        // kept until `backward` has run; may name inputs or outputs
+  std::vector<TensorIndex> saved;        // kept until `backward` has run: inputs or outputs
+  std::vector<TensorIndex> passes_gradient_to;  // inputs whose gradient is the output's itself (adds, views): no kernel, no memory
   std::vector<uint32_t> parameters;      // whose gradients `backward` produces
+  int forward_views = 0;                 // operators around it that launch nothing (view, transpose): host time only
+  int backward_views = 0;                // autograd nodes that launch nothing
   Bytes forward_workspace;               // live only while `forward` runs
   Bytes backward_workspace;
-  bool in_place = false;                 // the output takes the place of inputs[0]
+  bool in_place = false;                 // writes into inputs[0], lists no output; gradients pass through inputs[0]
   bool recomputed_selectively = false;   // dropped and recomputed under selective checkpointing (attention core)
   Boundary boundary = Boundary::kNone;
   Bytes boundary_bytes;
@@ -72,7 +79,7 @@ struct Layer {
   std::vector<Tensor> tensors;
   std::vector<Parameter> parameters;
   std::vector<Operator> operators;
-  std::vector<TensorIndex> inputs;       // [0] is the hidden state; others live outside (encoder output, shared bias)
+  std::vector<TensorIndex> inputs;       // [0] is the hidden state; others live outside (encoder output, shared bias); none: starts from tokens
   std::vector<TensorIndex> outputs;      // [0] is the hidden state
   [[nodiscard]] int64_t parameter_count() const;
   [[nodiscard]] Flops forward_flops() const;      // model FLOPs forward
