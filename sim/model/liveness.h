@@ -76,12 +76,28 @@ struct BackwardOptions {
   bool selective = false;             // recompute `recomputed_selectively` operators first, just before they are needed
   bool input_gradient = true;         // false: nobody needs the gradient of inputs[0]
 };
-[[nodiscard]] std::vector<LayerEvent> BackwardEvents(const Layer& layer, const BackwardOptions& options = {});
+struct BackwardPass {
+  std::vector<LayerEvent> events;
+  // Where the gradient of Layer::inputs[i] is afterwards: often the storage of an output's gradient, which a
+  // residual stream hands through. kNoSlot: none was made.
+  std::vector<uint32_t> input_gradient_slots;
+};
+inline constexpr uint32_t kNoSlot = 0xFFFFFFFF;
+[[nodiscard]] BackwardPass BackwardEvents(const Layer& layer, const BackwardOptions& options = {});
+
+// Slot of a tensor's gradient when it is handed over (see above): outputs, and inputs that have one already.
+[[nodiscard]] inline uint32_t GradientSlot(const Layer& layer, TensorIndex tensor) {
+  return static_cast<uint32_t>(layer.tensors.size()) + tensor;
+}
 
 // The add kernel of kAccumulate.
 [[nodiscard]] Kernel AccumulateWork(const Tensor& tensor);
 
-// Number of slots the events of this layer use: 2T and the temporaries.
+// 16-bit copies of weights that autocast keeps in its cache until the forward of the whole model is over:
+// a forward that keeps nothing does not free these slots; the caller does, after the loss's forward.
+[[nodiscard]] std::vector<uint32_t> AutocastCopies(const Layer& layer);
+
+// Upper bound of the slots the events of this layer use: 2T and the temporaries.
 [[nodiscard]] uint32_t SlotCount(const Layer& layer);
 
 // Bytes that stay allocated after an ordinary forward, inputs[0] included, inputs[1..] and outputs not.

@@ -34,6 +34,7 @@ struct Tensor {
   DType dtype = DType::kBf16;
   bool logits = false;          // reported as logits rather than activations
   bool differentiable = true;   // false: no gradient flows into it (tokens, masks, statistics)
+  bool autocast_copy = false;   // a weight's 16-bit copy in autocast's cache, which lasts to the end of the forward
 };
 
 struct Parameter {
@@ -65,12 +66,14 @@ struct Operator {
   std::vector<uint32_t> parameters;      // whose gradients `backward` produces
   int forward_views = 0;                 // operators around it that launch nothing (view, transpose): host time only
   int backward_views = 0;                // autograd nodes that launch nothing
+  std::vector<TensorIndex> holds;        // not read, but Python still has a name for them until `forward` has run
   Bytes forward_workspace;               // live only while `forward` runs
   Bytes backward_workspace;
   bool in_place = false;                 // writes into inputs[0], lists no output; gradients pass through inputs[0]
   bool recomputed_selectively = false;   // dropped and recomputed under selective checkpointing (attention core)
   Boundary boundary = Boundary::kNone;
   Bytes boundary_bytes;
+  bool boundary_again = false;           // backward repeats a preceding all_gather of boundary_bytes (Megatron's sequence parallelism does not keep the gathered input)
   Flops model_flops;                     // forward FLOPs that count as model FLOPs (matmuls and attention)
 };
 
