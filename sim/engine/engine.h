@@ -6,7 +6,11 @@
 // the same on every machine.
 //
 // Ranks that must behave alike (same program, same placement of all their groups, same
-// perturbation) are simulated once and weighted; `unfold` simulates every rank, with identical results.
+// perturbation) are simulated once and weighted (fold.h); `unfold` simulates every rank, with identical
+// results: ranks that fared alike share one entry of the Timeline then, too.
+//
+// Accelerator r of the topology runs rank r. Memory (memory_replay.h) follows from the times and does
+// not act back on them, so a run that is out of memory still has times: those of a device that is large enough.
 //
 // Absent on purpose: FSDP, pipelines, layers, YAML. A stuck run throws InternalError listing who
 // waits for what.

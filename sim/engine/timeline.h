@@ -1,4 +1,9 @@
-// What happened: the record that a run leaves, one entry per simulated rank.
+// What happened: the record that a run leaves, one entry per simulated kind of rank.
+//
+// Times are simulated picoseconds since the start of the step. A span's life: the host had enqueued
+// it (`enqueued`), it was the first on its stream with nothing left to wait for (`ready`), it made
+// progress (`start`; for a collective: when the last member was ready), it was done (`end`). What it
+// takes alone at full speed is `alone`; (end - start) - alone is what sharing cost it.
 #pragma once
 
 #include <array>
@@ -6,9 +11,11 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/confidence.h"
 #include "sim/base/sim_time.h"
 #include "sim/base/units.h"
 #include "sim/program/program.h"
+#include "sim/spec/collective.h"
 
 namespace simulate {
 
@@ -16,8 +23,10 @@ namespace simulate {
 struct Span {
   uint32_t instruction = 0;
   SimTime enqueued;   // when the host had enqueued it
+  SimTime ready;      // when its stream was free and its waits were done
   SimTime start;
   SimTime end;
+  SimTime alone;      // how long it takes with the machine to itself (a straggler's kernels: on that rank)
 };
 
 struct MemorySample {
@@ -39,6 +48,7 @@ struct MemoryUse {
   Bytes requested;                 // the allocation that did not fit
   MemoryCategory failed_category = MemoryCategory::kActivations;
   uint32_t failed_instruction = 0;
+  uint32_t retries = 0;            // times that cached blocks had to be given back to the device first
 };
 
 struct RankTimeline {
@@ -56,15 +66,33 @@ struct LinkUse {
   double peak_utilisation = 0.0;
 };
 
+// How a kernel or a collective of the program was priced, whoever ran it.
+struct KernelUse {
+  SimTime alone;
+  Confidence confidence = Confidence::kCoarse;
+};
+struct CollectiveUse {
+  SimTime alone;
+  Algorithm algorithm = Algorithm::kRing;
+  Protocol protocol = Protocol::kSimple;
+  int channels = 0;
+  uint32_t bottleneck = 0;         // a link of the topology
+  Confidence confidence = Confidence::kCoarse;
+};
+
 struct RunStats {
   uint64_t events = 0;
   uint64_t tasks = 0;
   uint64_t share_updates = 0;
+  uint32_t simulated_ranks = 0;
 };
 
 struct Timeline {
-  std::vector<RankTimeline> ranks; // representatives in order of rank
-  std::vector<LinkUse> links;
+  std::vector<RankTimeline> ranks;         // representatives in order of rank
+  std::vector<uint32_t> entry_of_rank;     // every rank's place in `ranks`
+  std::vector<LinkUse> links;              // those that carried something, in order of link
+  std::vector<KernelUse> kernels;          // by KernelId
+  std::vector<CollectiveUse> collectives;  // by CollectiveId: of the first group that calls it
   SimTime end;
   RunStats stats;
 };
