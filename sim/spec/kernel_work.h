@@ -19,6 +19,7 @@ enum class KernelKind : uint8_t {
 enum class MemoryAccess : uint8_t {
   kElementwise,      // contiguous, vectorised: copies, adds, activations, dropout, casts
   kBroadcast,        // an operand is broadcast or strided, so the vectorised path is not taken
+  kMixedTypes,       // elementwise over operands of different types, not vectorised (bf16 to fp32, fp32 + bf16; not fp32 to bf16)
   kTranspose,        // strided copy (`.contiguous()` after a transpose)
   kRowReduction,     // one pass along rows: norms, softmax (forward)
   kRowReductionBackward,
@@ -66,6 +67,8 @@ enum class HostCall : uint8_t {
   kOperator,         // one eager operator called from Python in the forward pass
   kAutogradNode,     // one node of the backward graph, run by the C++ autograd engine
   kCast,             // a cast that autocast inserts before an operator
+  kView,             // an operator that launches nothing: view, transpose, slice
+  kAutogradView,     // a backward node that launches nothing
   kModule,           // Python module and hook overhead of a block (checkpoint wrapper, nn.Module.__call__)
   kFsdp1Unit,        // one pre- or post-hook of FullyShardedDataParallel
   kFsdp2Unit,        // one pre- or post-hook of fully_shard
