@@ -1,3 +1,3 @@
-#include "sim/study/simulate.h"
+#include "sim/cli/cli.h"
 
-int main() { return 0; }
+int main(int argc, char** argv) { return simulate::RunCommandLine(argc, argv); }

@@ -1,6 +1,9 @@
 // study/ - the whole line from a Scenario to a Report, and what calls it many times:
-// sweep, plan, compare, check.
+// sweep, check, compare, plan. Never reaches inside it.
 #pragma once
+
+#include <functional>
+#include <vector>
 
 #include "sim/engine/engine.h"
 #include "sim/report/report.h"
@@ -9,8 +12,7 @@
 namespace simulate {
 
 struct SimulationOptions {
-  bool unfold = false;
-  bool record_spans = true;   // needed for traces; the breakdown is computed either way
+  bool unfold = false;        // simulate every rank, not one of each kind
 };
 
 struct Simulation {
@@ -19,7 +21,12 @@ struct Simulation {
   Timeline timeline;
 };
 
-// Scenario -> Program -> Timeline -> Report.
+// Scenario -> Program -> Timeline -> Report. REQUIRES: config/ accepted the scenario.
 [[nodiscard]] Simulation Simulate(const Scenario& scenario, const SimulationOptions& options = {});
+
+// The points of a sweep on `threads` threads (0: one per processor), each a whole simulation of its own; results in
+// the order of the points whatever the threads did. `progress(done, all)` is called from one thread at a time.
+[[nodiscard]] std::vector<Report> SimulateAll(const std::vector<Scenario>& points, const SimulationOptions& options,
+                                              int threads, const std::function<void(size_t, size_t)>& progress = {});
 
 }  // namespace simulate

@@ -1,0 +1,79 @@
+#include "sim/cli/cli.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <exception>
+#include <iostream>
+
+#include "CLI/CLI.hpp"
+#include "sim/cli/run_command.h"
+#include "sim/cli/search_path.h"
+#include "sim/study/command.h"
+
+#ifndef SIMULATE_VERSION
+#define SIMULATE_VERSION "unknown"
+#endif
+
+namespace simulate {
+namespace {
+
+constexpr const char* kAbout =
+    "Replays one training step of a transformer on a cluster, event by event, and says how fast it runs, what fits in "
+    "memory and where the time goes.";
+
+constexpr const char* kFooter =
+    "Examples:\n"
+    "  simulate scenarios/t5_11b_fsdp.yaml\n"
+    "  simulate scenarios/t5_11b_fsdp.yaml --set cluster.gpus=64 --set training.micro_batch_size=4\n"
+    "  simulate scenarios/t5_11b_fsdp.yaml --json > result.json\n"
+    "\n"
+    "Exit codes: 0 done, 1 a check fell short, 2 bad input, 3 a bug in simulate.\n"
+    "Models, hardware and scenarios are found by name in the working directory, in SIMULATE_PATH, beside the program\n"
+    "and in the installed share folder.";
+
+int Parse(CLI::App& app, int argc, char** argv, Command& command) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error, command.out, command.err);
+    return code == 0 ? kExitDone : kExitBadInput;
+  }
+  return command.exit_code;
+}
+
+// What was printed must have arrived: a closed pipe is the reader's choice, anything else is an error.
+int Finish(int code) {
+  errno = 0;
+  std::cout.flush();
+  if (std::cout.good() || errno == EPIPE) return code;
+  std::cerr << "error: cannot write to standard output: " << std::strerror(errno) << "\n";
+  return kExitBadInput;
+}
+
+}  // namespace
+
+int RunCommandLine(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::ios::sync_with_stdio(false);
+  Command command{std::cout, std::cerr, DefaultSearchPath(), isatty(STDOUT_FILENO) != 0, isatty(STDERR_FILENO) != 0,
+                  kExitDone};
+  CLI::App app(kAbout, "simulate");
+  app.footer(kFooter);
+  app.set_version_flag("--version", "simulate " SIMULATE_VERSION);
+  app.set_help_flag("-h,--help", "Print this help");
+  app.require_subcommand(0, 1);
+  AddRunCommand(app, command);
+  try {
+    return Finish(Parse(app, argc, argv, command));
+  } catch (const std::exception& error) {
+    std::cout.flush();
+    std::cerr << "error: simulate has a bug: " << error.what()
+              << "\n  help: please report it with the scenario that shows it\n";
+    return kExitBug;
+  }
+}
+
+}  // namespace simulate

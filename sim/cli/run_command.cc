@@ -1,0 +1,143 @@
+#include "sim/cli/run_command.h"
+
+#include <sys/resource.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "sim/cli/terminal.h"
+#include "sim/cli/write_file.h"
+#include "sim/output/csv.h"
+#include "sim/output/json.h"
+#include "sim/output/text.h"
+#include "sim/report/metric.h"
+#include "sim/study/simulate.h"
+
+namespace simulate {
+namespace {
+
+struct Options {
+  std::string scenario;
+  std::vector<std::string> set;
+  bool json = false;
+  bool csv = false;
+  bool quiet = false;
+  bool unfold = false;
+  bool stats = false;
+  std::string color = "auto";
+  std::string output;
+  int threads = 0;
+};
+
+bool SplitSettings(const std::vector<std::string>& texts, std::vector<Setting>* settings, Diagnostics& diagnostics) {
+  for (const std::string& text : texts) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      diagnostics.Error(absl::StrCat("`--set ", text, "` is not of the form key=value"))
+          .help.emplace_back("for example --set cluster.gpus=64");
+      continue;
+    }
+    settings->emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return !diagnostics.HasErrors();
+}
+
+std::string Render(const Options& options, const Command& command, const Study& study, const std::vector<Report>& reports) {
+  if (options.json) return RenderJson(study.title, reports);
+  if (options.csv) return RenderCsv(reports);
+  const bool terminal = command.out_is_terminal && options.output.empty();
+  const TextStyle style{UseColour(options.color, terminal), terminal && SpeaksUtf8(), options.quiet};
+  return RenderText(study.title, study.reference.source, reports, style);
+}
+
+void PrintStats(const std::vector<Report>& reports, double seconds, std::ostream& err) {
+  RunStats sum;
+  for (const Report& r : reports) {
+    sum.events += r.stats.events;
+    sum.tasks += r.stats.tasks;
+    sum.share_updates += r.stats.share_updates;
+  }
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  err << absl::StrFormat(
+      "%d points in %.3f s: %d events (%.3g a second), %d tasks, %d share updates; peak memory %.1f MB\n", reports.size(),
+      seconds, sum.events, static_cast<double>(sum.events) / seconds, sum.tasks, sum.share_updates,
+      static_cast<double>(usage.ru_maxrss) / 1024.0);
+}
+
+int Run(const Options& options, Command& command) {
+  Diagnostics diagnostics;
+  std::vector<Setting> overrides;
+  std::optional<Study> study;
+  if (SplitSettings(options.set, &overrides, diagnostics)) {
+    study = LoadStudy(options.scenario, command.search, overrides, diagnostics);
+  }
+  command.err << diagnostics.Render();
+  if (!study) return kExitBadInput;
+
+  const auto begin = std::chrono::steady_clock::now();
+  std::vector<Report> reports;
+  {
+    Progress progress(command.err, command.err_is_terminal && !options.quiet, "point");
+    reports = SimulateAll(study->points, {options.unfold}, options.threads,
+                          [&](size_t done, size_t all) { progress.Update(done, all); });
+  }
+  for (Report& report : reports) Compare(study->reference, report);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+
+  const std::string text = Render(options, command, *study, reports);
+  if (options.output.empty()) {
+    command.out << text;
+  } else {
+    Diagnostics files;
+    if (!WriteFile(options.output, text, files)) {
+      command.err << files.Render();
+      return kExitBadInput;
+    }
+  }
+  if (options.stats) PrintStats(reports, seconds, command.err);
+  return kExitDone;
+}
+
+std::shared_ptr<Options> AddOptions(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option("scenario", options->scenario, "Scenario file, or the name of one that is shipped")->type_name("SCENARIO");
+  app.add_option("--set", options->set, "Override a dotted key, e.g. cluster.gpus=64; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  auto* json = app.add_flag("--json", options->json, "Print the result as one JSON object");
+  app.add_flag("--csv", options->csv, "Print one line of comma-separated values per point")->excludes(json);
+  app.add_flag("--quiet", options->quiet, "Print the table alone, and no progress");
+  app.add_flag("--unfold", options->unfold, "Simulate every rank instead of one of each kind");
+  app.add_flag("--stats", options->stats, "Say on standard error how fast the simulation ran");
+  app.add_option("--color", options->color, "When to colour: auto, always, never")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->type_name("WHEN");
+  app.add_option("-o,--output", options->output, "Write the result to a file instead of standard output")->type_name("FILE");
+  app.add_option("--threads", options->threads, "Points simulated at a time; 0: one per processor")
+      ->check(CLI::Range(0, 1024))
+      ->type_name("N");
+  return options;
+}
+
+}  // namespace
+
+void AddRunCommand(CLI::App& app, Command& command) {
+  auto options = AddOptions(app);
+  app.callback([&app, options, &command] {
+    if (!app.get_subcommands().empty()) return;
+    if (options->scenario.empty()) throw CLI::RequiredError("a scenario file, or a command");
+    command.exit_code = Run(*options, command);
+  });
+  CLI::App* run = app.add_subcommand("run", "Run a scenario: the same as `simulate SCENARIO`");
+  auto explicit_options = AddOptions(*run);
+  run->get_option("scenario")->required();
+  run->callback([explicit_options, &command] { command.exit_code = Run(*explicit_options, command); });
+}
+
+}  // namespace simulate

@@ -1,0 +1,34 @@
+// What the terminal can show, and one line of progress on it.
+#pragma once
+
+#include <chrono>
+#include <ostream>
+#include <string>
+
+namespace simulate {
+
+// `mode` is auto, always or never. auto: a terminal that is not dumb, unless NO_COLOR is set (no-color.org).
+[[nodiscard]] bool UseColour(const std::string& mode, bool is_terminal);
+
+// True if the locale's character set is UTF-8.
+[[nodiscard]] bool SpeaksUtf8();
+
+// A line that overwrites itself on a terminal: done, rate, time left. Silent elsewhere and during the first second.
+class Progress {
+ public:
+  Progress(std::ostream& err, bool is_terminal, std::string what);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  void Update(size_t done, size_t all);
+
+ private:
+  std::ostream& err_;
+  bool on_;
+  bool shown_ = false;
+  std::string what_;
+  std::chrono::steady_clock::time_point begin_;
+  std::chrono::steady_clock::time_point last_;
+};
+
+}  // namespace simulate

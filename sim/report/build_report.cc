@@ -1,0 +1,135 @@
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <tuple>
+
+#include "sim/base/check.h"
+#include "sim/report/report.h"
+
+namespace simulate {
+namespace {
+
+// The rank that ends last; of several the first.
+const RankTimeline& WorstRank(const Timeline& timeline) {
+  return *std::max_element(timeline.ranks.begin(), timeline.ranks.end(),
+                           [](const RankTimeline& a, const RankTimeline& b) { return a.end < b.end; });
+}
+
+const RankTimeline& FullestRank(const Timeline& timeline) {
+  return *std::max_element(timeline.ranks.begin(), timeline.ranks.end(), [](const auto& a, const auto& b) {
+    const auto key = [](const RankTimeline& r) {
+      return std::tuple(r.memory.out_of_memory, r.memory.peak_allocated, r.memory.peak_reserved);
+    };
+    return key(a) < key(b);
+  });
+}
+
+double SpeedOf(const Scenario& scenario, RankId rank) {
+  double speed = 1.0;
+  for (const Perturbation& p : scenario.perturb) {
+    if (p.rank == static_cast<int64_t>(rank)) speed *= p.compute;
+  }
+  return speed;
+}
+
+const char* ClassName(const KernelWork& work) {
+  switch (work.kind) {
+    case KernelKind::kGemm: return "matrix products";
+    case KernelKind::kAttention: return "fused attention";
+    case KernelKind::kMemory: return "memory-bound operators";
+  }
+  return "";
+}
+
+// Shares of the step by class of work and by how well it is known.
+std::vector<TrustNote> Trust(const Program& program, const RankTimeline& rank, const Machine& machine, Seconds step) {
+  const RankProgram& code = program.programs[program.program_of_rank[rank.rank]];
+  std::map<std::pair<std::string, Confidence>, double> seconds;
+  std::map<std::pair<InstructionKind, uint32_t>, Confidence> known;
+  for (const Span& span : rank.spans) {
+    const Instruction& i = code.instructions[span.instruction];
+    std::string what;
+    auto [entry, fresh] = known.try_emplace({i.kind, i.object}, Confidence::kCoarse);
+    if (i.kind == InstructionKind::kKernel) {
+      what = ClassName(program.kernels[i.object]);
+      if (fresh) entry->second = machine.kernels.Cost(program.kernels[i.object]).confidence;
+    } else if (i.kind == InstructionKind::kCollective) {
+      const CollectiveCall& call = program.collectives[i.object];
+      what = Name(call.op);
+      if (fresh) {
+        CollectiveRequest request{call.op, call.bytes, {}};
+        for (const auto& group : program.communicators[call.communicator].groups) request.groups.emplace_back(group);
+        entry->second = machine.collectives.Cost(request).confidence;
+      }
+    } else {
+      continue;
+    }
+    seconds[{what, entry->second}] += (span.end - span.start).seconds().value();
+  }
+  std::vector<TrustNote> notes;
+  for (const auto& [key, value] : seconds) notes.push_back({key.first, key.second, value / step.value()});
+  std::stable_sort(notes.begin(), notes.end(), [](const TrustNote& a, const TrustNote& b) {
+    return std::tuple(b.confidence, b.share) < std::tuple(a.confidence, a.share);
+  });
+  return notes;
+}
+
+void SetCounts(const Scenario& scenario, const Program& program, Report& report) {
+  report.settings = scenario.settings;
+  report.gpus = scenario.gpus;
+  report.nodes = DivCeil(scenario.gpus, std::max<int64_t>(1, scenario.hardware.node.accelerators));
+  report.tensor_parallel = scenario.parallelism.tensor;
+  report.pipeline_parallel = scenario.parallelism.pipeline.stages;
+  report.context_parallel = scenario.parallelism.context;
+  report.expert_parallel = scenario.parallelism.expert;
+  report.data_parallel =
+      program.world_size() / (report.tensor_parallel * report.pipeline_parallel * report.context_parallel);
+  report.global_batch_size = std::llround(program.totals.samples);
+  report.parameters = program.totals.parameters;
+  report.model_flops = program.totals.model_flops;
+  report.hardware_flops = program.totals.hardware_flops;
+  const PrecisionSpec& precision = scenario.training.precision;
+  report.peak = scenario.hardware.accelerator.Peak(precision.fp8_matmuls ? DType::kFp8 : precision.compute);
+}
+
+void SetRates(const Program& program, Report& report) {
+  const double seconds = report.step_time.value();
+  const auto gpus = static_cast<double>(report.gpus);
+  if (seconds <= 0.0 || report.gpus == 0) return;
+  report.tflops_per_gpu = report.model_flops.value() / seconds / gpus * 1e-12;
+  report.hardware_tflops_per_gpu = report.hardware_flops.value() / seconds / gpus * 1e-12;
+  if (report.peak.value() > 0.0) {
+    report.mfu = report.tflops_per_gpu * 1e12 / report.peak.value();
+    report.hfu = report.hardware_tflops_per_gpu * 1e12 / report.peak.value();
+  }
+  report.tokens_per_s = program.totals.tokens / seconds;
+  report.tokens_per_s_per_gpu = report.tokens_per_s / gpus;
+  report.samples_per_s = program.totals.samples / seconds;
+}
+
+}  // namespace
+
+Report BuildReport(const Scenario& scenario, const Program& program, const Timeline& timeline, const Machine& machine) {
+  SIM_CHECK(!timeline.ranks.empty(), "a timeline without ranks");
+  Report report;
+  SetCounts(scenario, program, report);
+  report.stats = timeline.stats;
+  report.memory_capacity = machine.memory;
+  const RankTimeline& fullest = FullestRank(timeline);
+  report.memory_rank = fullest.rank;
+  report.memory = fullest.memory;
+  report.out_of_memory = fullest.memory.out_of_memory;
+  if (report.out_of_memory) return report;
+
+  const RankTimeline& worst = WorstRank(timeline);
+  report.worst_rank = worst.rank;
+  report.step_time = timeline.end.seconds();
+  SetRates(program, report);
+  report.breakdown = BreakDown(program, worst, timeline.end);
+  report.breakdown.contention = Contention(program, worst, machine.kernels, SpeedOf(scenario, worst.rank));
+  report.communication = SumCommunication(program, worst, machine.collectives);
+  report.trust = Trust(program, worst, machine, report.step_time);
+  return report;
+}
+
+}  // namespace simulate
