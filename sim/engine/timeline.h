@@ -73,6 +73,7 @@ struct KernelUse {
 };
 struct CollectiveUse {
   SimTime alone;
+  SimTime latency;                 // of alone: paid whatever the bandwidth
   Algorithm algorithm = Algorithm::kRing;
   Protocol protocol = Protocol::kSimple;
   int channels = 0;

@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <optional>
-
-#include "sim/base/check.h"
 
 namespace simulate {
 namespace {
@@ -64,6 +61,7 @@ class Walk {
     b.host_bound = part(Part::kHostBound);
     b.idle = part(Part::kIdle);
     b.recompute = SimTime(recompute_).seconds();
+    b.contention = Contention();
     for (const auto& [kind, ps] : exposed_) b.exposed_communication.emplace_back(kind, SimTime(ps).seconds());
     return b;
   }
@@ -105,6 +103,16 @@ class Walk {
     return communicator.name.find("pipeline") != std::string::npos;
   }
 
+  [[nodiscard]] Seconds Contention() const {
+    SimTime lost;
+    for (uint32_t i = 0; i < spans_.size(); ++i) {
+      const Span& span = spans_[i];
+      if (!OnCompute(i) || At(i).kind != InstructionKind::kKernel) continue;
+      lost += std::max(SimTime(), span.end - span.start - span.alone);
+    }
+    return lost.seconds();
+  }
+
   void Add(Part part, SimTime from, SimTime to) {
     if (to > from) parts_[static_cast<size_t>(part)] += (to - from).picoseconds();
   }
@@ -118,9 +126,13 @@ class Walk {
     switch (instruction.kind) {
       case InstructionKind::kCollective:
         return AddExposed(Name(program_.collectives[instruction.object].op), from, to);
-      case InstructionKind::kTransfer:
-        if (IsPipeline(instruction)) return Add(Part::kPipelineBubble, from, to);
-        return AddExposed(Name(CollectiveOp::kSendRecv), from, to);
+      case InstructionKind::kTransfer: {
+        // One half of an exchange may be on the wire while the other waits for its peer: what a message takes
+        // alone is the wire's, the rest is the peer's.
+        const SimTime wire = IsPipeline(instruction) ? std::clamp(spans_[i].end - spans_[i].alone, from, to) : from;
+        Add(Part::kPipelineBubble, from, wire);
+        return AddExposed(Name(CollectiveOp::kSendRecv), wire, to);
+      }
       default: break;
     }
     if (!OnCompute(i)) return AddExposed("copy", from, to);
@@ -222,44 +234,16 @@ Breakdown BreakDown(const Program& program, const RankTimeline& rank, SimTime en
   return walk.Result();
 }
 
-Seconds Contention(const Program& program, const RankTimeline& rank, const KernelModel& kernels, double speed) {
-  SIM_CHECK(speed > 0.0, "rank ", rank.rank, " has no speed");
+Communication SumCommunication(const Program& program, const Timeline& timeline, const RankTimeline& rank) {
   const RankProgram& code = program.programs[program.program_of_rank[rank.rank]];
-  std::vector<std::optional<double>> alone(program.kernels.size());
-  Seconds lost;
-  for (const Span& span : rank.spans) {
-    const Instruction& instruction = code.instructions[span.instruction];
-    if (instruction.kind != InstructionKind::kKernel) continue;
-    std::optional<double>& cached = alone[instruction.object];
-    if (!cached) cached = kernels.Cost(program.kernels[instruction.object]).time.value() / speed;
-    lost += Seconds(std::max(0.0, (span.end - span.start).seconds().value() - *cached));
-  }
-  return lost;
-}
-
-Communication SumCommunication(const Program& program, const RankTimeline& rank, const CollectiveModel& collectives) {
-  const RankProgram& code = program.programs[program.program_of_rank[rank.rank]];
-  std::vector<std::optional<CollectiveCost>> costs(program.collectives.size());
   Communication sum;
   for (const Span& span : rank.spans) {
     const Instruction& instruction = code.instructions[span.instruction];
-    const Seconds busy = (span.end - span.start).seconds();
-    if (instruction.kind == InstructionKind::kTransfer) {
-      sum.busy += busy;
-      sum.alone += busy;
-      ++sum.calls;
-    }
-    if (instruction.kind != InstructionKind::kCollective) continue;
-    std::optional<CollectiveCost>& cost = costs[instruction.object];
-    if (!cost) {
-      const CollectiveCall& call = program.collectives[instruction.object];
-      CollectiveRequest request{call.op, call.bytes, {}};
-      for (const auto& group : program.communicators[call.communicator].groups) request.groups.emplace_back(group);
-      cost = collectives.Cost(request);
-    }
-    sum.busy += busy;
-    sum.alone += cost->time;
-    sum.latency += cost->latency;
+    const bool collective = instruction.kind == InstructionKind::kCollective;
+    if (!collective && instruction.kind != InstructionKind::kTransfer) continue;
+    sum.busy += (span.end - span.start).seconds();
+    sum.alone += span.alone.seconds();
+    if (collective) sum.latency += timeline.collectives[instruction.object].latency.seconds();
     ++sum.calls;
   }
   return sum;

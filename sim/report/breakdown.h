@@ -5,9 +5,9 @@
 // depends on, the work before it on its stream, and the host that enqueues it; what it waits for is explained in
 // the same way. So a gap is
 //   exposed communication  while a collective or copy that the next kernel needs is on the wire, by its kind;
-//   pipeline bubble        while a point-to-point message of the pipeline is missing;
+//   pipeline bubble        while the sender of a message of the pipeline has not come to it, and after the rank's end;
 //   host bound             while the host has not enqueued the next work, and the launch latency itself;
-//   idle                   while other ranks have not come to a collective, and after the rank's own end.
+//   idle                   while other ranks have not come to a collective, and after the end without a pipeline.
 // A host that blocks (rate limiter, .item()) waits for work too: that work is what the gap is charged to.
 // The parts sum to the length of the step exactly (they are counted in picoseconds).
 #pragma once
@@ -17,7 +17,6 @@
 #include <vector>
 
 #include "sim/base/units.h"
-#include "sim/engine/engine.h"
 #include "sim/engine/timeline.h"
 #include "sim/program/program.h"
 
@@ -41,18 +40,13 @@ struct Breakdown {
 struct Communication {
   Seconds busy;      // all collectives and transfers, overlap between them counted twice
   Seconds alone;     // the same had each run alone on an idle network
-  Seconds latency;   // of those: paid whatever the bandwidth
+  Seconds latency;   // of that: paid whatever the bandwidth
   int64_t calls = 0;
 };
 
 // `end` is the end of the step; it may lie behind the rank's own.
 [[nodiscard]] Breakdown BreakDown(const Program& program, const RankTimeline& rank, SimTime end);
 
-// The part of the rank's kernels' time that they would not have taken alone. `speed` is the rank's own.
-[[nodiscard]] Seconds Contention(const Program& program, const RankTimeline& rank, const KernelModel& kernels,
-                                 double speed);
-
-[[nodiscard]] Communication SumCommunication(const Program& program, const RankTimeline& rank,
-                                             const CollectiveModel& collectives);
+[[nodiscard]] Communication SumCommunication(const Program& program, const Timeline& timeline, const RankTimeline& rank);
 
 }  // namespace simulate

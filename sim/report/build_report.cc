@@ -24,14 +24,6 @@ const RankTimeline& FullestRank(const Timeline& timeline) {
   });
 }
 
-double SpeedOf(const Scenario& scenario, RankId rank) {
-  double speed = 1.0;
-  for (const Perturbation& p : scenario.perturb) {
-    if (p.rank == static_cast<int64_t>(rank)) speed *= p.compute;
-  }
-  return speed;
-}
-
 const char* ClassName(const KernelWork& work) {
   switch (work.kind) {
     case KernelKind::kGemm: return "matrix products";
@@ -42,29 +34,18 @@ const char* ClassName(const KernelWork& work) {
 }
 
 // Shares of the step by class of work and by how well it is known.
-std::vector<TrustNote> Trust(const Program& program, const RankTimeline& rank, const Machine& machine, Seconds step) {
+std::vector<TrustNote> Trust(const Program& program, const Timeline& timeline, const RankTimeline& rank) {
   const RankProgram& code = program.programs[program.program_of_rank[rank.rank]];
+  const Seconds step = timeline.end.seconds();
   std::map<std::pair<std::string, Confidence>, double> seconds;
-  std::map<std::pair<InstructionKind, uint32_t>, Confidence> known;
   for (const Span& span : rank.spans) {
     const Instruction& i = code.instructions[span.instruction];
-    std::string what;
-    auto [entry, fresh] = known.try_emplace({i.kind, i.object}, Confidence::kCoarse);
+    const double taken = (span.end - span.start).seconds().value();
     if (i.kind == InstructionKind::kKernel) {
-      what = ClassName(program.kernels[i.object]);
-      if (fresh) entry->second = machine.kernels.Cost(program.kernels[i.object]).confidence;
+      seconds[{ClassName(program.kernels[i.object]), timeline.kernels[i.object].confidence}] += taken;
     } else if (i.kind == InstructionKind::kCollective) {
-      const CollectiveCall& call = program.collectives[i.object];
-      what = Name(call.op);
-      if (fresh) {
-        CollectiveRequest request{call.op, call.bytes, {}};
-        for (const auto& group : program.communicators[call.communicator].groups) request.groups.emplace_back(group);
-        entry->second = machine.collectives.Cost(request).confidence;
-      }
-    } else {
-      continue;
+      seconds[{Name(program.collectives[i.object].op), timeline.collectives[i.object].confidence}] += taken;
     }
-    seconds[{what, entry->second}] += (span.end - span.start).seconds().value();
   }
   std::vector<TrustNote> notes;
   for (const auto& [key, value] : seconds) notes.push_back({key.first, key.second, value / step.value()});
@@ -109,26 +90,25 @@ void SetRates(const Program& program, Report& report) {
 
 }  // namespace
 
-Report BuildReport(const Scenario& scenario, const Program& program, const Timeline& timeline, const Machine& machine) {
+Report BuildReport(const Scenario& scenario, const Program& program, const Timeline& timeline) {
   SIM_CHECK(!timeline.ranks.empty(), "a timeline without ranks");
   Report report;
   SetCounts(scenario, program, report);
   report.stats = timeline.stats;
-  report.memory_capacity = machine.memory;
+  report.memory_capacity = scenario.hardware.accelerator.memory;
   const RankTimeline& fullest = FullestRank(timeline);
   report.memory_rank = fullest.rank;
   report.memory = fullest.memory;
   report.out_of_memory = fullest.memory.out_of_memory;
-  if (report.out_of_memory) return report;
+  if (report.out_of_memory) return report;  // the times are those of a device that it would fit
 
   const RankTimeline& worst = WorstRank(timeline);
   report.worst_rank = worst.rank;
   report.step_time = timeline.end.seconds();
   SetRates(program, report);
   report.breakdown = BreakDown(program, worst, timeline.end);
-  report.breakdown.contention = Contention(program, worst, machine.kernels, SpeedOf(scenario, worst.rank));
-  report.communication = SumCommunication(program, worst, machine.collectives);
-  report.trust = Trust(program, worst, machine, report.step_time);
+  report.communication = SumCommunication(program, timeline, worst);
+  report.trust = Trust(program, timeline, worst);
   return report;
 }
 

@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "sim/base/confidence.h"
-#include "sim/engine/engine.h"
 #include "sim/engine/timeline.h"
 #include "sim/program/program.h"
 #include "sim/report/breakdown.h"
@@ -62,7 +61,6 @@ struct Report {
   RunStats stats;
 };
 
-[[nodiscard]] Report BuildReport(const Scenario& scenario, const Program& program, const Timeline& timeline,
-                                 const Machine& machine);
+[[nodiscard]] Report BuildReport(const Scenario& scenario, const Program& program, const Timeline& timeline);
 
 }  // namespace simulate

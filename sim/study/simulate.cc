@@ -21,7 +21,7 @@ Simulation Simulate(const Scenario& scenario, const SimulationOptions& options) 
     if (p.rank >= 0) run.slow_ranks.push_back({static_cast<RankId>(p.rank), p.compute});
   }
   result.timeline = Run(result.program, machine, run);
-  result.report = BuildReport(scenario, result.program, result.timeline, machine);
+  result.report = BuildReport(scenario, result.program, result.timeline);
   return result;
 }
 

@@ -1,5 +1,6 @@
 #include "sim/report/breakdown.h"
 
+#include <array>
 #include <catch2/catch.hpp>
 
 #include "sim/base/random.h"
@@ -39,8 +40,9 @@ struct Rig {
     for (uint32_t i = 0; i < instructions.size(); ++i) {
       const InstructionKind kind = instructions[i].kind;
       if (kind != InstructionKind::kKernel && kind != InstructionKind::kCollective && kind != InstructionKind::kTransfer) continue;
+      const int64_t lost = next < slowed.size() ? slowed[next] : 0;
       const auto& t = times.at(next++);
-      rank.spans.push_back({i, SimTime(t[0] * kMs), SimTime(t[1] * kMs), SimTime(t[2] * kMs)});
+      rank.spans.push_back({i, SimTime(t[0] * kMs), SimTime(t[1] * kMs), SimTime(t[1] * kMs), SimTime(t[2] * kMs), SimTime((t[2] - t[1] - lost) * kMs)});
     }
     rank.host_end = SimTime(host_end * kMs);
     rank.end = SimTime((rank_end < 0 ? end : rank_end) * kMs);
@@ -53,6 +55,7 @@ struct Rig {
   RankProgramBuilder code{builder};
   StreamId compute = 0, network = 0, copy = 0;
   CommunicatorId data = 0, pipeline = 0;
+  std::vector<int64_t> slowed;  // ms that a span lost to others
 };
 
 double Ms(Seconds s) { return s.value() * 1e3; }
@@ -137,8 +140,19 @@ TEST_CASE("a missing message of the pipeline is bubble, and so is the end of an 
   const TaskRef receive = rig.Receive();
   rig.Kernel(Phase::kForward, {receive});
   const Breakdown b = rig.Run({{0, 6, 7}, {0, 7, 12}}, 1, 20, 12);
-  CHECK(Ms(b.pipeline_bubble) == Approx(7 + 8));
+  CHECK(Ms(b.pipeline_bubble) == Approx(6 + 8));
+  CHECK(Exposed(b, "sendrecv") == Approx(1));
   CHECK(Ms(b.compute) == Approx(5));
+}
+
+TEST_CASE("what kernels lose beside communication is told apart from what they take alone") {
+  Rig rig;
+  rig.Kernel();
+  rig.Kernel();
+  rig.slowed = {3, 0};
+  const Breakdown b = rig.Run({{0, 0, 10}, {0, 10, 15}}, 1, 15);
+  CHECK(Ms(b.compute) == Approx(15));
+  CHECK(Ms(b.contention) == Approx(3));
 }
 
 TEST_CASE("a rank that ends early idles until the step ends") {
