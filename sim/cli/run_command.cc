@@ -15,6 +15,7 @@
 #include "sim/output/csv.h"
 #include "sim/output/json.h"
 #include "sim/output/text.h"
+#include "sim/output/trace_file.h"
 #include "sim/report/metric.h"
 #include "sim/study/simulate.h"
 
@@ -31,6 +32,7 @@ struct Options {
   bool stats = false;
   std::string color = "auto";
   std::string output;
+  std::string trace;
   int threads = 0;
 };
 
@@ -70,6 +72,18 @@ void PrintStats(const std::vector<Report>& reports, double seconds, std::ostream
       static_cast<double>(usage.ru_maxrss) / 1024.0);
 }
 
+// A trace shows one point: the sweep's last.
+void WriteTrace(const Options& options, const Scenario& point, Diagnostics& diagnostics) {
+  const Simulation simulation = Simulate(point, {options.unfold});
+  const bool chrome = options.trace.size() > 5 && options.trace.substr(options.trace.size() - 5) == ".json";
+  WriteFile(
+      options.trace,
+      [&](std::ostream& out) {
+        (chrome ? WriteChromeTrace : WritePerfettoTrace)(simulation.program, simulation.timeline, out);
+      },
+      diagnostics);
+}
+
 int Run(const Options& options, Command& command) {
   Diagnostics diagnostics;
   std::vector<Setting> overrides;
@@ -94,11 +108,12 @@ int Run(const Options& options, Command& command) {
   if (options.output.empty()) {
     command.out << text;
   } else {
-    Diagnostics files;
-    if (!WriteFile(options.output, text, files)) {
-      command.err << files.Render();
-      return kExitBadInput;
-    }
+    WriteFile(options.output, [&](std::ostream& out) { out << text; }, diagnostics);
+  }
+  if (!options.trace.empty()) WriteTrace(options, study->points.back(), diagnostics);
+  if (diagnostics.HasErrors()) {
+    command.err << diagnostics.Render();
+    return kExitBadInput;
   }
   if (options.stats) PrintStats(reports, seconds, command.err);
   return kExitDone;
@@ -119,6 +134,8 @@ std::shared_ptr<Options> AddOptions(CLI::App& app) {
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->type_name("WHEN");
   app.add_option("-o,--output", options->output, "Write the result to a file instead of standard output")->type_name("FILE");
+  app.add_option("--trace", options->trace, "Write the (last) point's timeline: Perfetto, or Chrome's format if *.json")
+      ->type_name("FILE");
   app.add_option("--threads", options->threads, "Points simulated at a time; 0: one per processor")
       ->check(CLI::Range(0, 1024))
       ->type_name("N");

@@ -1,13 +1,16 @@
-// Writes a whole file or nothing: into a temporary file beside it, which then takes its name.
+// Files that are written wholly or not at all: into a temporary file beside, which takes the name at the end.
 #pragma once
 
+#include <fstream>
+#include <functional>
 #include <string>
 
 #include "sim/base/diagnostics.h"
 
 namespace simulate {
 
-// On failure adds a diagnostic, leaves what was there before and returns false. "/dev/..." is written to directly.
-bool WriteFile(const std::string& path, const std::string& content, Diagnostics& diagnostics);
+// Calls `write` with the open file. On failure (no such folder, full disk) adds a diagnostic, leaves what was there
+// before and returns false. What is not a regular file (/dev/stdout, a pipe) is written to directly.
+bool WriteFile(const std::string& path, const std::function<void(std::ostream&)>& write, Diagnostics& diagnostics);
 
 }  // namespace simulate

@@ -32,7 +32,7 @@ const std::vector<Entry>& Entries() {
       {"peak_reserved_bytes", false, [](const Report& r) { return Value(r.memory.peak_reserved); }},
       {"parameters", false, [](const Report& r) { return static_cast<double>(r.parameters); }},
       {"model_flops", false, [](const Report& r) { return r.model_flops.value(); }},
-      {"out_of_memory", false, [](const Report& r) { return r.out_of_memory ? 1.0 : 0.0; }},
+      {"status", false, [](const Report& r) { return r.out_of_memory ? 1.0 : 0.0; }},  // 0 ok, 1 out_of_memory
   };
   return entries;
 }
