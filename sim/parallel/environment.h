@@ -1,0 +1,79 @@
+// What the builders of one rank program share: the scenario, the rank's part of the model, the streams
+// and communicators, and the writer. Plain data; no logic beyond look-up.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "sim/model/model.h"
+#include "sim/parallel/build_program.h"
+#include "sim/parallel/writer.h"
+
+namespace simulate {
+
+inline constexpr BufferId kNoBuffer = 0xFFFFFFFF;
+
+// A communicator and the stream that its calls run on. NCCL keeps the calls of one communicator in the
+// order in which they were enqueued, whichever stream issued them, so one stream per communicator is right.
+struct Channel {
+  CommunicatorId communicator = 0;
+  StreamId stream = 0;
+  int64_t size = 1;  // members of a group
+};
+
+// Streams and communicators of the whole program; shared by all rank programs.
+struct Wiring {
+  StreamId compute = 0;
+  StreamId pre_unshard = 0;    // FSDP: casts the shard before it is gathered; FSDP2: all_gather_copy_in_stream
+  StreamId unshard = 0;        // FSDP1: its memory pool holds the gathered units
+  StreamId post_backward = 0;  // FSDP: reduces gradients
+  StreamId all_reduce = 0;     // FSDP: hybrid sharding's reduction over replicas
+  StreamId copy = 0;           // host to device and back (offload)
+  Channel data;                // all ranks that hold the same parameters
+  Channel shard;               // those that share one copy among them (equals `data` unless hybrid)
+  Channel replica;             // hybrid sharding: equal shards
+  Channel tensor;
+  Channel context;
+  Channel pipeline;            // point to point, in stage order
+  Channel embedding;           // first and last stage, tied embeddings
+  Channel expert;
+  Channel expert_data;
+};
+
+// One parameter tensor of this rank. A tied weight is one parameter with several contributions.
+struct ParameterInfo {
+  uint32_t use = 0;           // its owner
+  uint32_t index = 0;         // into Layer::parameters
+  int64_t elements = 0;
+  int contributions = 1;      // operators' layers that produce a gradient for it
+  bool expert = false;
+  bool block = false;         // belongs to a transformer block
+};
+
+class ParameterTable {
+ public:
+  ParameterTable(const Model& model, const std::vector<uint32_t>& uses);
+  [[nodiscard]] const std::vector<ParameterInfo>& all() const { return parameters_; }
+  [[nodiscard]] uint32_t Id(uint32_t use, uint32_t index) const { return ids_[use][index]; }
+  [[nodiscard]] int64_t elements() const;
+
+ private:
+  std::vector<ParameterInfo> parameters_;
+  std::vector<std::vector<uint32_t>> ids_;  // [use][index]
+};
+
+struct Environment {
+  const Scenario& scenario;
+  const Model& model;
+  Layout layout;
+  Wiring wiring;
+  std::vector<uint32_t> uses;  // of the model, that this rank computes, in execution order
+  ParameterTable parameters;
+  StepWriter& writer;
+
+  [[nodiscard]] const Layer& LayerOf(uint32_t use) const { return model.layers[model.uses[use].layer]; }
+  [[nodiscard]] const PrecisionSpec& precision() const { return scenario.training.precision; }
+};
+
+}  // namespace simulate

@@ -1,0 +1,228 @@
+#include "sim/parallel/layer_runner.h"
+
+#include "sim/base/check.h"
+#include "sim/parallel/boundary.h"
+
+namespace simulate {
+
+namespace {
+
+MemoryCategory CategoryOf(StorageUse use) {
+  switch (use) {
+    case StorageUse::kLogits: return MemoryCategory::kLogits;
+    case StorageUse::kWorkspace: return MemoryCategory::kWorkspace;
+    case StorageUse::kActivation:
+    case StorageUse::kGradient: return MemoryCategory::kActivations;
+  }
+  return MemoryCategory::kActivations;
+}
+
+}  // namespace
+
+LayerRunner::LayerRunner(Environment& environment, DataParallel& data_parallel)
+    : env_(environment), data_parallel_(data_parallel), checkpointed_(environment.model.uses.size(), false) {
+  const TrainingSpec& training = env_.scenario.training;
+  if (training.activation_checkpointing != Checkpointing::kFull) return;
+  int64_t block = 0;
+  for (uint32_t use = 0; use < checkpointed_.size(); ++use) {
+    if (!env_.model.uses[use].block) continue;
+    checkpointed_[use] = block++ % training.checkpoint_every == 0;
+  }
+}
+
+LayerRunner::State& LayerRunner::StateOf(int64_t micro_batch, uint32_t use) {
+  const auto [found, added] = states_.try_emplace({micro_batch, use});
+  if (added) {
+    const Layer& layer = env_.LayerOf(use);
+    found->second.slots.assign(SlotCount(layer), kNoBuffer);
+    found->second.output_gradients.assign(layer.outputs.size(), kNoBuffer);
+  }
+  return found->second;
+}
+
+BufferId& LayerRunner::Slot(State& state, uint32_t slot) {
+  SIM_CHECK(slot < state.slots.size(), "slot ", slot, " of ", state.slots.size());
+  return state.slots[slot];
+}
+
+bool LayerRunner::Checkpointed(uint32_t use) const { return checkpointed_[use]; }
+
+const std::vector<LayerEvent>& LayerRunner::ForwardPlan(uint32_t layer, ForwardMode mode) {
+  const auto [found, added] = forward_plans_.try_emplace({layer, mode});
+  if (added) found->second = ForwardEvents(env_.model.layers[layer], mode);
+  return found->second;
+}
+
+void LayerRunner::PlayRun(uint32_t use, const LayerEvent& event) {
+  const Operator& op = env_.LayerOf(use).operators[event.op];
+  StepWriter& writer = env_.writer;
+  const int views = event.backward ? op.backward_views : op.forward_views;
+  if (views > 0) writer.HostWork(HostCall::kInner, views);
+  for (const Kernel& kernel : event.backward ? op.backward : op.forward) {
+    writer.Kernel(env_.wiring.compute, kernel.name, kernel.work, kernel.host);
+  }
+}
+
+void LayerRunner::Play(State& state, uint32_t use, const std::vector<LayerEvent>& events) {
+  const Layer& layer = env_.LayerOf(use);
+  StepWriter& writer = env_.writer;
+  for (const LayerEvent& event : events) {
+    switch (event.kind) {
+      case LayerEventKind::kAllocate: {
+        SIM_CHECK(Slot(state, event.slot) == kNoBuffer, layer.name, ": slot ", event.slot, " is allocated twice");
+        const bool tensor = event.use != StorageUse::kWorkspace;
+        Slot(state, event.slot) = writer.Allocate(event.bytes, CategoryOf(event.use), env_.wiring.compute,
+                                                  tensor ? layer.tensors[event.tensor].name : "workspace");
+        break;
+      }
+      case LayerEventKind::kFree:
+        if (Slot(state, event.slot) == kNoBuffer) break;  // the gradient of an output that nobody used
+        writer.Free(Slot(state, event.slot));
+        Slot(state, event.slot) = kNoBuffer;
+        break;
+      case LayerEventKind::kRun: PlayRun(use, event); break;
+      case LayerEventKind::kAccumulate: {
+        const Kernel add = AccumulateWork(layer.tensors[event.tensor]);
+        writer.Kernel(env_.wiring.compute, add.name, add.work, add.host);
+        break;
+      }
+      case LayerEventKind::kGradientAllocate: data_parallel_.AllocateGradient(use, event.parameter); break;
+      case LayerEventKind::kGradientReady: data_parallel_.GradientReady(use, event.parameter); break;
+      case LayerEventKind::kBoundaryForward: EmitBoundary(env_, layer.operators[event.op], false); break;
+      case LayerEventKind::kBoundaryBackward: EmitBoundary(env_, layer.operators[event.op], true); break;
+    }
+  }
+}
+
+void LayerRunner::Forward(int64_t micro_batch, uint32_t use) {
+  const LayerUse& where = env_.model.uses[use];
+  env_.writer.SetLayer(use);
+  env_.writer.SetPhase(Phase::kForward);
+  data_parallel_.BeforeForward(use);
+  if (where.block) env_.writer.HostWork(HostCall::kModule, Checkpointed(use) ? 2 : 1);
+  ForwardMode mode = ForwardMode::kKeepSaved;
+  if (Checkpointed(use)) mode = ForwardMode::kKeepNothing;
+  if (env_.scenario.training.activation_checkpointing == Checkpointing::kSelective) mode = ForwardMode::kSelective;
+  State& state = StateOf(micro_batch, use);
+  Play(state, use, ForwardPlan(where.layer, mode));
+  data_parallel_.AfterForward(use);
+
+  // The hidden state moves on, unless the next use starts from tokens or lives on another rank.
+  const uint32_t next = use + 1;
+  if (next >= env_.model.uses.size() || env_.LayerOf(next).inputs.empty()) return;
+  BufferId& hidden = Slot(state, env_.LayerOf(use).outputs[0]);
+  SetInput(micro_batch, next, hidden);
+  hidden = kNoBuffer;
+}
+
+void LayerRunner::EndForward(int64_t micro_batch) {
+  for (const uint32_t use : env_.uses) {
+    if (!Checkpointed(use)) continue;
+    State& state = StateOf(micro_batch, use);
+    for (const uint32_t slot : AutocastCopies(env_.LayerOf(use))) {
+      if (Slot(state, slot) == kNoBuffer) continue;
+      env_.writer.Free(Slot(state, slot));
+      Slot(state, slot) = kNoBuffer;
+    }
+  }
+}
+
+void LayerRunner::CollectOutputGradients(int64_t micro_batch, uint32_t use, State& state, BackwardOptions& options) {
+  const Layer& layer = env_.LayerOf(use);
+  const bool last = use + 1 == env_.model.uses.size();
+  for (size_t i = 0; i < layer.outputs.size(); ++i) {
+    const Tensor& tensor = layer.tensors[layer.outputs[i]];
+    if (!tensor.differentiable) continue;
+    BufferId& gradient = state.output_gradients[i];
+    if (gradient == kNoBuffer && last && i == 0) {
+      gradient = env_.writer.Allocate(tensor.bytes, MemoryCategory::kActivations, env_.wiring.compute, "loss gradient");
+    }
+    Slot(state, GradientSlot(layer, layer.outputs[i])) = gradient;
+    gradient = kNoBuffer;
+  }
+  options.gradient_exists.assign(layer.inputs.size(), false);
+  const auto& sources = env_.model.uses[use].extra_inputs;
+  for (size_t i = 1; i < layer.inputs.size(); ++i) {
+    BufferId& gradient = StateOf(micro_batch, sources[i - 1].use).output_gradients[sources[i - 1].output];
+    if (gradient == kNoBuffer) continue;
+    options.gradient_exists[i] = true;
+    Slot(state, GradientSlot(layer, layer.inputs[i])) = gradient;
+    gradient = kNoBuffer;
+  }
+}
+
+void LayerRunner::HandGradientsOver(int64_t micro_batch, uint32_t use, State& state, const BackwardPass& pass) {
+  const Layer& layer = env_.LayerOf(use);
+  const auto take = [&](size_t input) {
+    const uint32_t slot = pass.input_gradient_slots[input];
+    if (slot == kNoSlot) return kNoBuffer;
+    return std::exchange(Slot(state, slot), kNoBuffer);
+  };
+  if (!layer.inputs.empty()) {
+    // Two inputs may share one gradient storage (an add passes its gradient to both).
+    const BufferId hidden = take(0);
+    const bool first_here = use == env_.uses.front() || StateOf(micro_batch, use - 1).slots.empty();
+    if (first_here) {
+      state.input_gradient = hidden;
+    } else {
+      StateOf(micro_batch, use - 1).output_gradients[0] = hidden;
+    }
+  }
+  const auto& sources = env_.model.uses[use].extra_inputs;
+  for (size_t i = 1; i < layer.inputs.size(); ++i) {
+    const BufferId gradient = take(i);
+    if (gradient == kNoBuffer) continue;
+    StateOf(micro_batch, sources[i - 1].use).output_gradients[sources[i - 1].output] = gradient;
+  }
+}
+
+void LayerRunner::Backward(int64_t micro_batch, uint32_t use) {
+  const LayerUse& where = env_.model.uses[use];
+  StepWriter& writer = env_.writer;
+  writer.SetLayer(use);
+  writer.SetPhase(Phase::kBackward);
+  data_parallel_.BeforeBackward(use);
+  State& state = StateOf(micro_batch, use);
+  if (Checkpointed(use)) {
+    writer.SetPhase(Phase::kRecompute);
+    writer.HostWork(HostCall::kModule, 2);
+    Play(state, use, ForwardPlan(where.layer, ForwardMode::kRecompute));
+    writer.SetPhase(Phase::kBackward);
+  }
+  BackwardOptions options;
+  options.selective = env_.scenario.training.activation_checkpointing == Checkpointing::kSelective;
+  CollectOutputGradients(micro_batch, use, state, options);
+  const auto [found, added] = backward_plans_.try_emplace({where.layer, options.gradient_exists});
+  if (added) found->second = BackwardEvents(env_.model.layers[where.layer], options);
+  const BackwardPass& pass = found->second;
+  Play(state, use, pass.events);
+  HandGradientsOver(micro_batch, use, state, pass);
+  for (BufferId& buffer : state.slots) {  // outputs that other uses read
+    if (buffer != kNoBuffer) writer.Free(buffer);
+    buffer = kNoBuffer;
+  }
+  data_parallel_.AfterBackward(use);
+}
+
+void LayerRunner::SetInput(int64_t micro_batch, uint32_t use, BufferId hidden) {
+  Slot(StateOf(micro_batch, use), env_.LayerOf(use).inputs[0]) = hidden;
+}
+
+BufferId LayerRunner::TakeOutput(int64_t micro_batch, uint32_t use) {
+  return std::exchange(Slot(StateOf(micro_batch, use + 1), env_.LayerOf(use + 1).inputs[0]), kNoBuffer);
+}
+
+void LayerRunner::SetOutputGradient(int64_t micro_batch, uint32_t use, BufferId gradient) {
+  StateOf(micro_batch, use).output_gradients[0] = gradient;
+}
+
+BufferId LayerRunner::TakeInputGradient(int64_t micro_batch, uint32_t use) {
+  return std::exchange(StateOf(micro_batch, use).input_gradient, kNoBuffer);
+}
+
+const Tensor& LayerRunner::HiddenState(uint32_t use) const {
+  const Layer& layer = env_.LayerOf(use);
+  return layer.tensors[layer.outputs[0]];
+}
+
+}  // namespace simulate

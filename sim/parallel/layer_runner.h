@@ -1,0 +1,66 @@
+// LayerRunner - runs one use of a layer for one micro-batch: turns the events of model/liveness.h into
+// kernels on the compute stream, allocations and frees, and calls the data-parallel hooks in between.
+//
+// Checkpointing (torch.utils.checkpoint, non-reentrant): a checkpointed block's forward keeps only its
+// input; its backward recomputes the forward, keeping what autograd saves, and then runs as usual.
+// Selective checkpointing drops the attention core's tensors only (Korthikanti et al. 2022, section 5).
+//
+// Storage between uses: the hidden state moves from one use to the next, and so does its gradient on the
+// way back; other outputs (encoder output, shared position bias) stay with their producer and collect
+// their gradient from all consumers.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sim/model/liveness.h"
+#include "sim/parallel/data_parallel.h"
+#include "sim/parallel/environment.h"
+
+namespace simulate {
+
+class LayerRunner {
+ public:
+  LayerRunner(Environment& environment, DataParallel& data_parallel);
+
+  void Forward(int64_t micro_batch, uint32_t use);
+  // After the last forward of a micro-batch on this rank: autocast's cache of weights is emptied.
+  void EndForward(int64_t micro_batch);
+  void Backward(int64_t micro_batch, uint32_t use);
+
+  // Ends of a pipeline stage: the hidden state and its gradient come from and go to other ranks.
+  void SetInput(int64_t micro_batch, uint32_t use, BufferId hidden);
+  [[nodiscard]] BufferId TakeOutput(int64_t micro_batch, uint32_t use);
+  void SetOutputGradient(int64_t micro_batch, uint32_t use, BufferId gradient);
+  [[nodiscard]] BufferId TakeInputGradient(int64_t micro_batch, uint32_t use);
+  [[nodiscard]] const Tensor& HiddenState(uint32_t use) const;  // outputs[0]
+
+ private:
+  // Everything that one use holds for one micro-batch.
+  struct State {
+    std::vector<BufferId> slots;                // by slot of model/liveness.h
+    std::vector<BufferId> output_gradients;     // by output, collected from the consumers
+    BufferId input_gradient = kNoBuffer;
+  };
+  State& StateOf(int64_t micro_batch, uint32_t use);
+  BufferId& Slot(State& state, uint32_t slot);
+
+  [[nodiscard]] bool Checkpointed(uint32_t use) const;
+  [[nodiscard]] const std::vector<LayerEvent>& ForwardPlan(uint32_t layer, ForwardMode mode);
+  void Play(State& state, uint32_t use, const std::vector<LayerEvent>& events);
+  void PlayRun(uint32_t use, const LayerEvent& event);
+  void CollectOutputGradients(int64_t micro_batch, uint32_t use, State& state, BackwardOptions& options);
+  void HandGradientsOver(int64_t micro_batch, uint32_t use, State& state, const BackwardPass& pass);
+
+  Environment& env_;
+  DataParallel& data_parallel_;
+  std::vector<bool> checkpointed_;                        // by use
+  std::map<std::pair<uint32_t, ForwardMode>, std::vector<LayerEvent>> forward_plans_;
+  std::map<std::pair<uint32_t, std::vector<bool>>, BackwardPass> backward_plans_;
+  std::map<std::pair<int64_t, uint32_t>, State> states_;  // by micro-batch and use
+};
+
+}  // namespace simulate

@@ -1,0 +1,56 @@
+#include "sim/parallel/writer.h"
+
+#include <algorithm>
+
+namespace simulate {
+
+StepWriter::StreamState& StepWriter::State(StreamId stream) {
+  if (streams_.size() <= stream) streams_.resize(stream + 1);
+  return streams_[stream];
+}
+
+TaskRef StepWriter::Launched(StreamId stream, TaskRef task) {
+  StreamState& state = State(stream);
+  state.last = task;
+  state.pending.clear();
+  return task;
+}
+
+TaskRef StepWriter::Kernel(StreamId stream, std::string_view name, const KernelWork& work, HostCall host) {
+  return Launched(stream, rank_.Kernel(stream, name, work, host, State(stream).pending));
+}
+
+TaskRef StepWriter::CollectiveFrom(StreamId from, StreamId communicator_stream, std::string_view name,
+                                   const CollectiveCall& call, HostCall host) {
+  if (from != communicator_stream) WaitStream(communicator_stream, from);
+  return Launched(communicator_stream,
+                  rank_.Collective(communicator_stream, name, call, State(communicator_stream).pending, host));
+}
+
+TaskRef StepWriter::ExchangeFrom(StreamId from, StreamId communicator_stream, std::string_view name,
+                                 const Transfer& transfer, HostCall host) {
+  if (from != communicator_stream) WaitStream(communicator_stream, from);
+  return Launched(communicator_stream,
+                  rank_.Exchange(communicator_stream, name, transfer, State(communicator_stream).pending, host));
+}
+
+Event StepWriter::Record(StreamId stream) const {
+  if (streams_.size() <= stream) return {};
+  const StreamState& state = streams_[stream];
+  Event event = state.pending;
+  if (state.last.valid()) event.push_back(state.last);
+  return event;
+}
+
+void StepWriter::Wait(StreamId stream, const Event& event) {
+  for (const TaskRef task : event) Wait(stream, task);
+}
+
+void StepWriter::Wait(StreamId stream, TaskRef task) {
+  StreamState& state = State(stream);
+  if (!task.valid() || task.instruction == state.last.instruction) return;
+  const auto same = [task](TaskRef other) { return other.instruction == task.instruction; };
+  if (std::ranges::none_of(state.pending, same)) state.pending.push_back(task);
+}
+
+}  // namespace simulate
