@@ -5,6 +5,7 @@
 // links and seconds.
 #pragma once
 
+#include "sim/model/model.h"
 #include "sim/program/program.h"
 #include "sim/spec/scenario.h"
 
@@ -24,5 +25,8 @@ struct Layout {
 
 // REQUIRES: config/ accepted the scenario.
 [[nodiscard]] Program BuildProgram(const Scenario& scenario);
+
+// The same for a model that is already built: the slice that one rank of the layout computes.
+[[nodiscard]] Program BuildProgram(const Scenario& scenario, const Model& model);
 
 }  // namespace simulate

@@ -2,8 +2,8 @@
 // and communicators, and the writer. Plain data; no logic beyond look-up.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <utility>
 #include <vector>
 
 #include "sim/model/model.h"
@@ -73,6 +73,7 @@ struct Environment {
   StepWriter& writer;
 
   [[nodiscard]] const Layer& LayerOf(uint32_t use) const { return model.layers[model.uses[use].layer]; }
+  [[nodiscard]] bool Owns(uint32_t use) const { return std::ranges::find(uses, use) != uses.end(); }
   [[nodiscard]] const PrecisionSpec& precision() const { return scenario.training.precision; }
 };
 

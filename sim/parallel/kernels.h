@@ -20,16 +20,18 @@ namespace simulate {
 
 [[nodiscard]] inline DType Widest(DType a, DType b) { return SizeOf(a, 8) < SizeOf(b, 8) ? b : a; }
 
-// dst = src, cast where the types differ; dst *= factor where they are one.
+// dst = src, cast where the types differ; dst *= factor where they are one. Widening is not vectorised.
 [[nodiscard]] inline KernelWork CopyWork(int64_t elements, DType destination, DType source,
                                          MemoryAccess access = MemoryAccess::kElementwise) {
-  return MemoryWork(access, Widest(destination, source), elements, SizeOf(source, elements),
-                    SizeOf(destination, elements));
+  const bool widens = SizeOf(source, 8) < SizeOf(destination, 8);
+  return MemoryWork(widens && access == MemoryAccess::kElementwise ? MemoryAccess::kMixedTypes : access,
+                    Widest(destination, source), elements, SizeOf(source, elements), SizeOf(destination, elements));
 }
 
 // dst += src
 [[nodiscard]] inline KernelWork AddWork(int64_t elements, DType destination, DType source) {
-  return MemoryWork(MemoryAccess::kElementwise, Widest(destination, source), elements,
+  return MemoryWork(destination == source ? MemoryAccess::kElementwise : MemoryAccess::kMixedTypes,
+                    Widest(destination, source), elements,
                     SizeOf(source, elements) + SizeOf(destination, elements), SizeOf(destination, elements));
 }
 

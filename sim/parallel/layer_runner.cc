@@ -56,8 +56,8 @@ const std::vector<LayerEvent>& LayerRunner::ForwardPlan(uint32_t layer, ForwardM
 void LayerRunner::PlayRun(uint32_t use, const LayerEvent& event) {
   const Operator& op = env_.LayerOf(use).operators[event.op];
   StepWriter& writer = env_.writer;
-  const int views = event.backward ? op.backward_views : op.forward_views;
-  if (views > 0) writer.HostWork(HostCall::kInner, views);
+  writer.HostWork(event.backward ? HostCall::kAutogradView : HostCall::kView,
+                  event.backward ? op.backward_views : op.forward_views);
   for (const Kernel& kernel : event.backward ? op.backward : op.forward) {
     writer.Kernel(env_.wiring.compute, kernel.name, kernel.work, kernel.host);
   }
@@ -161,11 +161,10 @@ void LayerRunner::HandGradientsOver(int64_t micro_batch, uint32_t use, State& st
   if (!layer.inputs.empty()) {
     // Two inputs may share one gradient storage (an add passes its gradient to both).
     const BufferId hidden = take(0);
-    const bool first_here = use == env_.uses.front() || StateOf(micro_batch, use - 1).slots.empty();
-    if (first_here) {
-      state.input_gradient = hidden;
-    } else {
+    if (use > 0 && env_.Owns(use - 1)) {
       StateOf(micro_batch, use - 1).output_gradients[0] = hidden;
+    } else {
+      state.input_gradient = hidden;
     }
   }
   const auto& sources = env_.model.uses[use].extra_inputs;

@@ -1,0 +1,41 @@
+#include "sim/parallel/buckets.h"
+
+#include "sim/model/liveness.h"
+
+namespace simulate {
+
+std::vector<uint32_t> GradientOrder(const Environment& env) {
+  std::vector<uint32_t> order;
+  std::vector<int> seen(env.parameters.all().size(), 0);
+  for (auto use = env.uses.rbegin(); use != env.uses.rend(); ++use) {
+    const Layer& layer = env.LayerOf(*use);
+    for (auto op = layer.operators.rbegin(); op != layer.operators.rend(); ++op) {
+      for (const uint32_t index : op->parameters) {
+        const uint32_t parameter = env.parameters.Id(*use, index);
+        if (++seen[parameter] == env.parameters.all()[parameter].contributions) order.push_back(parameter);
+      }
+    }
+  }
+  return order;
+}
+
+std::vector<std::vector<uint32_t>> AssignBuckets(const std::vector<uint32_t>& order, const std::vector<Bytes>& sizes,
+                                                 const BucketCaps& caps) {
+  std::vector<std::vector<uint32_t>> buckets;
+  Bytes filled;
+  bool open = false;
+  for (const uint32_t parameter : order) {
+    if (!open) {
+      buckets.emplace_back();
+      filled = Bytes(0);
+      open = true;
+    }
+    buckets.back().push_back(parameter);
+    filled += sizes[parameter];
+    const int64_t cap = buckets.size() == 1 ? caps.first_bytes : caps.bytes;
+    if (filled >= Bytes(cap)) open = false;
+  }
+  return buckets;
+}
+
+}  // namespace simulate

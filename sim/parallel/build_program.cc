@@ -1,0 +1,77 @@
+#include "sim/parallel/build_program.h"
+
+#include <numeric>
+
+#include "sim/base/check.h"
+#include "sim/parallel/data_parallel.h"
+#include "sim/parallel/environment.h"
+#include "sim/parallel/training_loop.h"
+#include "sim/parallel/wiring.h"
+
+namespace simulate {
+
+namespace {
+
+Slice SliceOf(const Scenario& scenario, const Layout& layout) {
+  return {.tensor = layout.tensor, .sequence_parallel = scenario.parallelism.sequence_parallel,
+          .divide_vocabulary = true, .context = layout.context, .expert = layout.expert};
+}
+
+// Forward FLOPs that are done a second time for one sample: checkpointed blocks, or attention cores.
+double RecomputedShare(const Scenario& scenario, const Model& model) {
+  const TrainingSpec& training = scenario.training;
+  double all = 0.0;
+  double again = 0.0;
+  int64_t block = 0;
+  for (const LayerUse& use : model.uses) {
+    const Layer& layer = model.layers[use.layer];
+    all += layer.forward_flops().value();
+    if (!use.block) continue;
+    const bool full = training.activation_checkpointing == Checkpointing::kFull &&
+                      block++ % training.checkpoint_every == 0;
+    if (full) again += layer.forward_flops().value();
+    if (training.activation_checkpointing != Checkpointing::kSelective) continue;
+    for (const Operator& op : layer.operators) {
+      if (op.recomputed_selectively) again += op.model_flops.value();
+    }
+  }
+  return all == 0.0 ? 0.0 : again / all;
+}
+
+// Model FLOPs: forward, and twice that backward; hardware FLOPs add what is recomputed.
+StepTotals TotalsOf(const Scenario& scenario, const Model& model, const Layout& layout) {
+  const TrainingSpec& training = scenario.training;
+  StepTotals totals;
+  totals.samples = static_cast<double>(training.micro_batch_size * training.gradient_accumulation_steps * layout.data);
+  totals.tokens = totals.samples * static_cast<double>(model.tokens_per_sample);
+  totals.parameters = model.parameters;
+  const Flops forward = totals.samples * model.forward_flops_per_sample;
+  totals.model_flops = 3.0 * forward;
+  totals.hardware_flops = (3.0 + RecomputedShare(scenario, model)) * forward;
+  return totals;
+}
+
+}  // namespace
+
+Program BuildProgram(const Scenario& scenario) {
+  return BuildProgram(scenario, BuildModel(scenario.model, scenario.training, SliceOf(scenario, LayoutOf(scenario))));
+}
+
+Program BuildProgram(const Scenario& scenario, const Model& model) {
+  const Layout layout = LayoutOf(scenario);
+  ProgramBuilder program;
+  const Wiring wires = MakeWiring(program, scenario, layout);
+
+  std::vector<uint32_t> uses(model.uses.size());
+  std::iota(uses.begin(), uses.end(), 0U);
+  StepWriter writer(program);
+  Environment environment{.scenario = scenario, .model = model, .layout = layout, .wiring = wires, .uses = uses,
+                          .parameters = ParameterTable(model, uses), .writer = writer};
+  WriteTrainingStep(environment, *MakeDataParallel(environment));
+  const uint32_t index = program.AddRankProgram(std::move(writer).Build());
+  program.AssignRanks(std::vector<uint32_t>(static_cast<size_t>(layout.world_size()), index));
+  program.SetTotals(TotalsOf(scenario, model, layout));
+  return std::move(program).Build();
+}
+
+}  // namespace simulate

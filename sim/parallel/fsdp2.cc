@@ -1,0 +1,266 @@
+// torch.distributed.fsdp.fully_shard (torch/distributed/fsdp/_fully_shard/_fsdp_param_group.py and
+// _fsdp_collectives.py, whose function names are quoted below). Against FSDP1: every parameter is sharded by
+// itself, so gathers need a copy in and a copy out, and no record_stream: memory is freed in an order that
+// stream waits make safe, hence deterministic.
+//
+//   unshard()            foreach_all_gather on the copy-in stream: shards are cast to the compute type and copied
+//                        into this rank's part of the output; the all-gather stream gathers.
+//   wait_for_unshard()   the compute stream waits, allocates the parameters and copies them out
+//                        (split_with_sizes_copy). In forward the gathered buffer lives on until the next unit's
+//                        copy-out (implicit prefetch); in backward it is freed at once, and both all-gather
+//                        streams wait for the copy-out, because its memory is theirs.
+//   post_backward()      the unit is resharded; the compute stream waits for the previous unit's reduce_scatter
+//                        (whose input it may then free) and copies the gradients in (chunk_cat), in the reduction
+//                        type; the reduce-scatter stream reduces, casts and accumulates.
+//   pre_backward()       unshard() unless prefetched, wait_for_unshard(), then the next unit's unshard().
+#include <optional>
+#include <utility>
+
+#include "sim/base/check.h"
+#include "sim/parallel/data_parallel.h"
+#include "sim/parallel/fsdp_units.h"
+#include "sim/parallel/kernels.h"
+#include "sim/parallel/optimizer.h"
+
+namespace simulate {
+
+namespace {
+
+class Fsdp2 : public DataParallel {
+ public:
+  explicit Fsdp2(Environment& environment)
+      : DataParallel(environment), units_(environment, wires_.shard.size), types_(FsdpTypesOf(precision())),
+        state_(units_.units.size()), gradients_(environment.parameters.all().size(), kNoBuffer),
+        copy_in_(wires_.pre_unshard), all_gather_(wires_.unshard), reduce_scatter_(wires_.post_backward) {}
+
+  void AllocateState() override {
+    for (const ParameterInfo& parameter : env_.parameters.all()) {
+      const int64_t local = DivCeil(parameter.elements, wires_.shard.size);
+      writer().Allocate(SizeOf(types_.storage, local), MemoryCategory::kParameters, wires_.compute, "shard");
+      writer().Allocate(OptimizerStateBytes(env_.scenario.training, local), MemoryCategory::kOptimizerState,
+                        wires_.compute, "optimizer state");
+    }
+  }
+
+  void BeginForward() override {  // _root_pre_forward
+    writer().WaitStream(copy_in_, wires_.compute);
+    writer().WaitStream(all_gather_, wires_.compute);
+    PreForward(kRoot);
+  }
+  void BeforeForward(uint32_t use) override {
+    if (units_.unit_of_use[use] != kRoot) PreForward(units_.unit_of_use[use]);
+  }
+  void AfterForward(uint32_t use) override {
+    const uint32_t unit = units_.unit_of_use[use];
+    if (unit == kRoot) return;
+    writer().HostWork(HostCall::kFsdp2Unit);
+    if (ReshardsAfterForward()) Reshard(unit);
+  }
+  void EndForward() override {
+    writer().HostWork(HostCall::kFsdp2Unit);
+    FreePreviousOutput();
+  }
+
+  void BeginBackward() override { PreBackward(kRoot, static_cast<uint32_t>(units_.units.size())); }
+  void BeforeBackward(uint32_t use) override {
+    const uint32_t unit = units_.unit_of_use[use];
+    if (unit != kRoot) PreBackward(unit, unit);
+  }
+  void AfterBackward(uint32_t use) override {
+    if (units_.unit_of_use[use] != kRoot) PostBackward(units_.unit_of_use[use]);
+  }
+  void EndBackward() override {  // _root_post_backward_final_callback
+    PostBackward(kRoot);
+    for (UnitState& unit : state_) writer().Wait(wires_.compute, unit.reduced);
+    FreeReduceInput();
+  }
+
+  void Step() override {
+    const int64_t n = units_.local_elements();
+    if (env_.scenario.training.clip_grad_norm) EmitGradientClipping(env_, wires_.shard, n, types_.storage);
+    EmitOptimizerStep(env_, {.elements = n, .weights = types_.storage, .gradients = types_.storage, .copy = {}});
+    writer().HostWork(HostCall::kZeroGrad);
+    for (UnitState& unit : state_) {
+      if (unit.sharded_gradient != kNoBuffer) writer().Free(unit.sharded_gradient);
+      unit.sharded_gradient = kNoBuffer;
+    }
+  }
+
+ protected:
+  [[nodiscard]] MemoryCategory gradient_category() const override { return MemoryCategory::kUnshardedGradients; }
+  void Accumulate(uint32_t parameter, BufferId incoming) override { gradients_[parameter] = incoming; }
+
+ private:
+  static constexpr uint32_t kRoot = 0;
+  struct UnitState {
+    BufferId gathered = kNoBuffer;        // output of an all_gather that is not yet copied out
+    Event gathered_event;
+    bool unsharded = false;
+    std::vector<BufferId> parameters;     // while unsharded
+    BufferId sharded_gradient = kNoBuffer;
+    Event reduced;                        // _post_reduce_event
+  };
+  struct Held {                           // a buffer and the event after which its owner may reuse it
+    BufferId buffer = kNoBuffer;
+    Event event;
+  };
+
+  [[nodiscard]] bool ReshardsAfterForward() const {
+    return spec().sharding == Sharding::kFullShard || spec().sharding == Sharding::kHybridShard;
+  }
+
+  void PreForward(uint32_t unit) {
+    writer().HostWork(HostCall::kFsdp2Unit);
+    Unshard(unit);
+    WaitForUnshard(unit, /*forward=*/true);
+    if (spec().forward_prefetch && unit != kRoot && unit + 1 < units_.units.size()) Unshard(unit + 1);
+  }
+
+  void PreBackward(uint32_t unit, uint32_t place) {
+    writer().HostWork(HostCall::kFsdp2Unit);
+    Unshard(unit);
+    WaitForUnshard(unit, /*forward=*/false);
+    if (spec().backward_prefetch != BackwardPrefetch::kNone && place > 1) Unshard(place - 1);
+  }
+
+  void MultiTensorCopy(StreamId stream, const char* name, int64_t elements, DType destination, DType source) {
+    Copy(stream, name, elements, destination, source, HostCall::kOperator, MemoryAccess::kMultiTensor);
+    writer().HostWork(HostCall::kInner, static_cast<int>(MultiTensorLaunches(elements)) - 1);
+  }
+
+  void Unshard(uint32_t index) {  // foreach_all_gather
+    const FsdpUnit& unit = units_.units[index];
+    UnitState& state = state_[index];
+    if (state.unsharded || state.gathered != kNoBuffer || unit.elements == 0) return;
+    StepWriter& w = writer();
+    const Bytes whole = SizeOf(types_.compute, unit.padded);
+    BufferId cast = kNoBuffer;
+    if (types_.storage != types_.compute) {
+      cast = w.Allocate(SizeOf(types_.compute, unit.local), MemoryCategory::kCommunicationBuffers, copy_in_, "cast shards");
+      MultiTensorCopy(copy_in_, "cast shards", unit.local, types_.compute, types_.storage);
+    }
+    state.gathered = w.Allocate(whole, MemoryCategory::kCommunicationBuffers, copy_in_, "all_gather output");
+    MultiTensorCopy(copy_in_, "all_gather copy in", unit.local, types_.compute, types_.compute);
+    if (cast != kNoBuffer) w.Free(cast);
+    w.WaitStream(all_gather_, copy_in_);
+    if (wires_.shard.size > 1) {
+      const CollectiveCall call{.op = CollectiveOp::kAllGather, .communicator = wires_.shard.communicator,
+                                .bytes = whole, .dtype = types_.compute};
+      w.Wait(all_gather_, w.CollectiveFrom(all_gather_, wires_.shard.stream, "all_gather", call));
+    }
+    state.gathered_event = w.Record(all_gather_);
+  }
+
+  void WaitForUnshard(uint32_t index, bool forward) {
+    const FsdpUnit& unit = units_.units[index];
+    UnitState& state = state_[index];
+    if (state.gathered == kNoBuffer) return;
+    StepWriter& w = writer();
+    if (forward) FreePreviousOutput();
+    w.Wait(wires_.compute, state.gathered_event);
+    for (const uint32_t parameter : unit.parameters) {
+      const int64_t padded = RoundUp(env_.parameters.all()[parameter].elements, wires_.shard.size);
+      state.parameters.push_back(w.Allocate(SizeOf(types_.compute, padded), MemoryCategory::kUnshardedParameters,
+                                            wires_.compute, "parameter"));
+    }
+    Copy(wires_.compute, "all_gather copy out", unit.padded, types_.compute, types_.compute, HostCall::kOperator,
+         MemoryAccess::kMultiTensor);
+    state.unsharded = true;
+    previous_output_ = {state.gathered, w.Record(wires_.compute)};
+    state.gathered = kNoBuffer;
+    if (!forward) FreePreviousOutput();
+  }
+
+  // The gathered buffer belongs to the copy-in stream, which therefore waits for the copy-out.
+  void FreePreviousOutput() {
+    if (previous_output_.buffer == kNoBuffer) return;
+    writer().Wait(copy_in_, previous_output_.event);
+    writer().Wait(all_gather_, previous_output_.event);
+    writer().Free(previous_output_.buffer);
+    previous_output_ = {};
+  }
+
+  void Reshard(uint32_t index) {
+    UnitState& state = state_[index];
+    for (const BufferId parameter : state.parameters) writer().Free(parameter);
+    state.parameters.clear();
+    state.unsharded = false;
+  }
+
+  void FreeReduceInput() {
+    if (reduce_input_.buffer == kNoBuffer) return;
+    writer().Wait(wires_.compute, reduce_input_.event);
+    writer().Free(reduce_input_.buffer);
+    reduce_input_ = {};
+  }
+
+  void PostBackward(uint32_t index) {
+    const FsdpUnit& unit = units_.units[index];
+    if (unit.elements == 0) return;
+    StepWriter& w = writer();
+    w.HostWork(HostCall::kFsdp2Unit);
+    Reshard(index);
+    FreeReduceInput();
+    // foreach_reduce
+    const BufferId input = w.Allocate(SizeOf(types_.reduce, unit.padded), MemoryCategory::kCommunicationBuffers,
+                                      wires_.compute, "reduce_scatter input");
+    Copy(wires_.compute, "reduce_scatter copy in", unit.padded, types_.reduce, types_.compute, HostCall::kOperator,
+         MemoryAccess::kMultiTensor);
+    for (const uint32_t parameter : unit.parameters) {
+      SIM_CHECK(gradients_[parameter] != kNoBuffer, unit.name, " has a parameter without gradient");
+      w.Free(gradients_[parameter]);
+      gradients_[parameter] = kNoBuffer;
+    }
+    w.WaitStream(reduce_scatter_, wires_.compute);
+    ReduceGradient(unit, state_[index], input);
+  }
+
+  void ReduceGradient(const FsdpUnit& unit, UnitState& state, BufferId input) {
+    StepWriter& w = writer();
+    BufferId local = w.Allocate(SizeOf(types_.reduce, unit.local), MemoryCategory::kGradients, reduce_scatter_,
+                                "sharded gradient");
+    if (wires_.shard.size > 1) {
+      Reduce(reduce_scatter_, wires_.shard, CollectiveOp::kReduceScatter, "reduce_scatter", unit.padded);
+    }
+    reduce_input_ = {input, w.Record(reduce_scatter_)};
+    StreamId last = reduce_scatter_;
+    if (wires_.replica.size > 1) {
+      last = wires_.all_reduce;
+      w.WaitStream(last, reduce_scatter_);
+      Reduce(last, wires_.replica, CollectiveOp::kAllReduce, "all_reduce over replicas", unit.local);
+    }
+    if (types_.reduce != types_.storage) {
+      const BufferId narrow = std::exchange(
+          local, w.Allocate(SizeOf(types_.storage, unit.local), MemoryCategory::kGradients, last, "sharded gradient"));
+      Copy(last, "cast sharded gradient", unit.local, types_.storage, types_.reduce, HostCall::kOperator);
+      w.Free(narrow, w.Record(last));
+    }
+    if (state.sharded_gradient == kNoBuffer) {
+      state.sharded_gradient = local;
+    } else {
+      Add(last, "accumulate sharded gradient", unit.local, types_.storage, types_.storage, HostCall::kOperator);
+      w.Free(local);
+    }
+    state.reduced = w.Record(last);
+  }
+
+  void Reduce(StreamId from, const Channel& channel, CollectiveOp op, const char* name, int64_t elements) {
+    const CollectiveCall call{.op = op, .communicator = channel.communicator,
+                              .bytes = SizeOf(types_.reduce, elements), .dtype = types_.reduce};
+    writer().Wait(from, writer().CollectiveFrom(from, channel.stream, name, call));
+  }
+
+  FsdpUnits units_;
+  FsdpTypes types_;
+  std::vector<UnitState> state_;
+  std::vector<BufferId> gradients_;   // by parameter, until the unit's post_backward
+  StreamId copy_in_, all_gather_, reduce_scatter_;
+  Held previous_output_;              // comm_ctx.all_gather_state
+  Held reduce_input_;                 // comm_ctx.reduce_scatter_state
+};
+
+}  // namespace
+
+std::unique_ptr<DataParallel> MakeFsdp2(Environment& environment) { return std::make_unique<Fsdp2>(environment); }
+
+}  // namespace simulate

@@ -1,0 +1,38 @@
+#include "sim/parallel/fsdp_units.h"
+
+namespace simulate {
+
+FsdpUnits::FsdpUnits(const Environment& env, int64_t shards)
+    : unit_of_use(env.model.uses.size(), 0), unit_of_parameter(env.parameters.all().size(), 0) {
+  units.push_back({.name = "root", .parameters = {}});
+  for (const uint32_t use : env.uses) {
+    if (!env.model.uses[use].block) continue;
+    unit_of_use[use] = static_cast<uint32_t>(units.size());
+    units.push_back({.name = env.model.uses[use].name, .parameters = {}});
+  }
+  const auto& parameters = env.parameters.all();
+  for (uint32_t p = 0; p < parameters.size(); ++p) {
+    unit_of_parameter[p] = unit_of_use[parameters[p].use];
+    FsdpUnit& unit = units[unit_of_parameter[p]];
+    unit.parameters.push_back(p);
+    unit.elements += parameters[p].elements;
+  }
+  for (FsdpUnit& unit : units) {
+    unit.local = DivCeil(unit.elements, shards);
+    unit.padded = unit.local * shards;
+  }
+}
+
+int64_t FsdpUnits::local_elements() const {
+  int64_t sum = 0;
+  for (const FsdpUnit& unit : units) sum += unit.local;
+  return sum;
+}
+
+FsdpTypes FsdpTypesOf(const PrecisionSpec& precision) {
+  return {.storage = precision.master_weights.value_or(precision.parameters),
+          .compute = precision.parameters,
+          .reduce = precision.gradient_reduction};
+}
+
+}  // namespace simulate

@@ -1,0 +1,37 @@
+// What FSDP1, FSDP2 and ZeRO-3 share: the units whose parameters are gathered together. One unit per
+// transformer block, and the root unit (units[0]) with everything else: embeddings, final norm, head.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sim/parallel/environment.h"
+
+namespace simulate {
+
+struct FsdpUnit {
+  std::string name;
+  std::vector<uint32_t> parameters;
+  int64_t elements = 0;
+  int64_t local = 0;   // of one shard, padding included
+  int64_t padded = 0;  // local times shards
+};
+
+struct FsdpUnits {
+  std::vector<FsdpUnit> units;            // root first, then blocks in forward order
+  std::vector<uint32_t> unit_of_use;
+  std::vector<uint32_t> unit_of_parameter;
+
+  FsdpUnits(const Environment& environment, int64_t shards);
+  [[nodiscard]] int64_t local_elements() const;
+};
+
+// Number formats that FSDP's MixedPrecision (FSDP2: MixedPrecisionPolicy) distinguishes.
+struct FsdpTypes {
+  DType storage = DType::kFp32;  // the shards, their gradients: what the optimizer sees
+  DType compute = DType::kBf16;  // gathered parameters, and the gradients that autograd makes
+  DType reduce = DType::kBf16;   // reduction of gradients
+};
+[[nodiscard]] FsdpTypes FsdpTypesOf(const PrecisionSpec& precision);
+
+}  // namespace simulate
