@@ -312,10 +312,8 @@ void BackwardWriter::RunOperator(uint32_t i) {
   if (workspace) events_.push_back(Free(slots_.BackwardWorkspace(i)));
   FreeSaved(op);
   for (uint32_t p : op.parameters) events_.push_back(ParameterEvent(LayerEventKind::kGradientReady, i, p));
-  for (TensorIndex t : op.passes_gradient_to) {
-    SIM_CHECK(incoming.size() == 1, op.name, " passes on a gradient it has not one of");
-    ++references_[incoming[0]];
-  }
+  SIM_CHECK(op.passes_gradient_to.empty() || incoming.size() == 1, op.name, " passes on a gradient it has not one of");
+  if (!incoming.empty()) references_[incoming[0]] += static_cast<uint32_t>(op.passes_gradient_to.size());
   if (!op.in_place)
     for (uint32_t slot : incoming) Release(slot);
   for (TensorIndex t : op.outputs) gradient_[t] = kNoSlot;

@@ -1,0 +1,206 @@
+// Attention: one fused kernel, or matmul, softmax, matmul on the whole score matrix.
+#include "sim/model/operators.h"
+
+namespace simulate {
+namespace {
+
+constexpr double kTwoPerMultiplyAdd = 2.0;
+
+// Both products, the whole square: causal masks are not counted off (the FLOPs convention of model.h).
+Flops AttentionFlops(const AttentionDims& d) {
+  const int64_t value_dim = d.value_dim > 0 ? d.value_dim : d.head_dim;
+  return Flops(kTwoPerMultiplyAdd * static_cast<double>(d.batch * d.query_heads) * static_cast<double>(d.query_length) *
+               static_cast<double>(d.key_length) * static_cast<double>(d.head_dim + value_dim));
+}
+
+Kernel AttentionKernelOf(const AttentionDims& d, AttentionKernel kernel, bool backward, DType dtype, Bytes read, Bytes written) {
+  Kernel k;
+  k.name = backward ? "attention.backward" : "attention";
+  k.host = backward ? HostCall::kAutogradNode : HostCall::kOperator;
+  k.work.kind = KernelKind::kAttention;
+  k.work.dtype = dtype;
+  k.work.attention = {d.batch, d.query_heads, d.key_value_heads, d.query_length, d.key_length, d.head_dim, d.causal, backward, kernel};
+  // The backward recomputes the scores (5 products for the forward's 2); by convention it counts as 4.
+  k.work.flops = AttentionFlops(d) * (backward ? 2.0 : 1.0);
+  k.work.read = read;
+  k.work.written = written;
+  return k;
+}
+
+// A strided tensor made contiguous, coalesced but not vectorised: [B, s, H, d] to [B, H, s, d]. Its gradient is
+// copied back the same way.
+Value HeadsFirst(LayerBuilder& b, const std::string& name, const Value& x, MemoryAccess access = MemoryAccess::kBroadcast) {
+  const Value y = Contiguous(b, name, x, true);
+  Operator& op = b.last();
+  op.forward[0].work.access = access;
+  op.backward[0].work.access = access;
+  op.forward_views = 2;
+  op.backward_views = 2;
+  return y;
+}
+
+// C = A x B for every head of every sample; both operands are saved.
+Value BatchedMatmul(LayerBuilder& b, const std::string& name, const Value& left, const Value& right, int64_t batch, int64_t m,
+                    int64_t n, int64_t k) {
+  Numerics numerics = b.numerics();
+  numerics.compute = left.dtype;
+  if (left.dtype == DType::kFp32 && numerics.multiply != DType::kTf32) numerics.multiply = DType::kFp32;
+  const Value y = b.NewTensor(name, batch * m, n, left.dtype);
+  Operator& op = b.Add(name);
+  op.inputs = {left.index, right.index};
+  op.outputs = {y.index};
+  op.saved = {left.index, right.index};
+  op.forward = {GemmKernel(name, {batch, m, n, k, GemmPass::kForward}, numerics, HostCall::kOperator)};
+  op.backward = {GemmKernel(name + ".right_gradient", {batch, k, n, m, GemmPass::kWeightGradient}, numerics, HostCall::kAutogradNode),
+                 GemmKernel(name + ".left_gradient", {batch, m, k, n, GemmPass::kDataGradient}, numerics, HostCall::kInner)};
+  op.forward_views = 2;
+  op.backward_views = 3;
+  op.model_flops = op.forward[0].work.flops;
+  return y;
+}
+
+Value Softmax(LayerBuilder& b, const Value& scores) {
+  const Value y = b.NewTensor("softmax", scores.rows, scores.columns, scores.dtype);
+  Operator& op = b.Add("softmax");
+  op.inputs = {scores.index};
+  op.outputs = {y.index};
+  op.saved = {y.index};
+  op.forward = {MemoryKernel("softmax", MemoryAccess::kRowReduction, scores.dtype, scores.rows, scores.columns, scores.bytes(),
+                             scores.bytes(), HostCall::kOperator)};
+  // aten/src/ATen/native/cuda/SoftMax.cu: grad * output is a kernel and a temporary of its own.
+  op.backward = {ElementwiseKernel("softmax.backward_product", scores, 2, HostCall::kAutogradNode),
+                 MemoryKernel("softmax.backward", MemoryAccess::kRowReductionBackward, scores.dtype, scores.rows, scores.columns,
+                              2 * scores.bytes(), scores.bytes(), HostCall::kInner)};
+  op.backward_workspace = scores.bytes();
+  return y;
+}
+
+// _safe_softmax zeroes rows that were masked altogether: is -inf, all, where.
+void AddSafeSoftmax(LayerBuilder& b, const Value& scores) {
+  Operator& op = b.last();
+  const Bytes flags = SizeOf(DType::kBool, scores.elements());
+  op.forward.push_back(MemoryKernel("softmax.is_masked", MemoryAccess::kElementwise, scores.dtype, scores.rows, scores.columns,
+                                    scores.bytes(), flags, HostCall::kInner));
+  op.forward.push_back(MemoryKernel("softmax.all_masked", MemoryAccess::kRowReduction, DType::kBool, scores.rows, scores.columns,
+                                    flags, SizeOf(DType::kBool, scores.rows), HostCall::kInner));
+  op.forward.push_back(MemoryKernel("softmax.where", MemoryAccess::kBroadcast, scores.dtype, scores.rows, scores.columns,
+                                    scores.bytes(), scores.bytes(), HostCall::kInner));
+  op.forward_workspace = scores.bytes() + flags;
+  op.backward.insert(op.backward.begin(),
+                     MemoryKernel("softmax.where_backward", MemoryAccess::kBroadcast, scores.dtype, scores.rows, scores.columns,
+                                  scores.bytes(), scores.bytes(), HostCall::kAutogradNode));
+  op.backward_workspace += scores.bytes();
+}
+
+// scores + bias, the bias broadcast over samples. Its gradient is summed over them.
+Value AddBias(LayerBuilder& b, const AttentionDims& d, const Value& scores, const ScoreBias& bias, const Value& added, bool broadcast) {
+  const Value y = bias.in_place ? scores : b.NewTensor("biased_scores", scores.rows, scores.columns, scores.dtype);
+  Operator& op = b.Add("score_bias");
+  op.inputs = {scores.index, added.index};
+  if (bias.in_place) {
+    op.in_place = true;
+  } else {
+    op.outputs = {y.index};
+    op.passes_gradient_to = {scores.index};
+  }
+  const MemoryAccess access = bias.strided && broadcast ? MemoryAccess::kTranspose : MemoryAccess::kBroadcast;
+  op.forward = {MemoryKernel("score_bias", access, scores.dtype, scores.rows, scores.columns, scores.bytes() + added.bytes(),
+                             scores.bytes(), HostCall::kOperator)};
+  if (!broadcast) {
+    op.passes_gradient_to.push_back(added.index);
+  } else if (b.tensor(added).differentiable) {
+    op.backward = {MemoryKernel("score_bias.gradient", MemoryAccess::kColumnReduction, scores.dtype, d.batch, added.elements(),
+                                scores.bytes(), SizeOf(scores.dtype, added.elements()), HostCall::kAutogradNode)};
+  }
+  return y;
+}
+
+// bias + mask for every sample, as Hugging Face's T5 does anew in every decoder block.
+Value MaskBias(LayerBuilder& b, const AttentionDims& d, const ScoreBias& bias) {
+  const Value y = b.NewTensor("masked_bias", d.batch * bias.bias.rows, bias.bias.columns, bias.bias.dtype);
+  Operator& op = b.Add("mask_bias");
+  op.inputs = {bias.bias.index};
+  op.outputs = {y.index};
+  op.forward = {MemoryKernel("mask_bias", bias.strided ? MemoryAccess::kTranspose : MemoryAccess::kBroadcast, y.dtype, y.rows,
+                             y.columns, bias.bias.bytes(), y.bytes(), HostCall::kOperator)};
+  op.backward = {MemoryKernel("mask_bias.gradient", MemoryAccess::kColumnReduction, y.dtype, d.batch, bias.bias.elements(),
+                              y.bytes(), bias.bias.bytes(), HostCall::kAutogradNode)};
+  return y;
+}
+
+}  // namespace
+
+Value FusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, const Value& k, const Value& v, AttentionKernel kernel,
+                     double dropout) {
+  const DType type = q.dtype;
+  const int64_t value_dim = d.value_dim > 0 ? d.value_dim : d.head_dim;
+  const int64_t tokens = d.batch * d.query_length, keys = d.batch * d.key_length;
+  const Value out = b.NewTensor("attention", tokens, d.query_heads * value_dim, type);
+  const Value sums = b.NewTensor("attention.logsumexp", d.batch * d.query_heads, d.query_length, DType::kFp32, false);
+  const Bytes q_bytes = SizeOf(type, tokens * d.query_heads * d.head_dim);
+  const Bytes kv_bytes = SizeOf(type, keys * d.key_value_heads * (d.head_dim + value_dim));
+  const bool packed = q.index == k.index;
+
+  Operator& op = b.Add("attention");
+  op.inputs = {q.index};
+  if (!packed) op.inputs.insert(op.inputs.end(), {k.index, v.index});
+  op.outputs = {out.index, sums.index};
+  op.saved = op.inputs;
+  op.saved.insert(op.saved.end(), {out.index, sums.index});
+  op.forward = {AttentionKernelOf(d, kernel, false, type, q_bytes + kv_bytes, out.bytes() + sums.bytes())};
+  op.forward_views = packed ? 5 : 7;   // view and transpose of q, k, v; transpose (and split) of the result
+  op.backward_views = packed ? 5 : 7;
+  // dQ is gathered in fp32 and converted at the end; per row one number more (FlashAttention-2, cuDNN alike).
+  const Bytes accumulator = SizeOf(DType::kFp32, tokens * d.query_heads * d.head_dim);
+  op.backward = {AttentionKernelOf(d, kernel, true, type, q_bytes + kv_bytes + 2 * out.bytes() + sums.bytes(), q_bytes + kv_bytes)};
+  op.backward_workspace = accumulator + sums.bytes();
+  if (d.key_value_heads != d.query_heads) {
+    // dK and dV come out per query head and are summed over each group.
+    const int64_t wide = keys * d.query_heads * d.head_dim, narrow = keys * d.key_value_heads * d.head_dim;
+    for (const char* name : {"key_gradient_sum", "value_gradient_sum"})
+      op.backward.push_back(MemoryKernel(name, MemoryAccess::kRowReduction, type, keys * d.key_value_heads, d.head_dim,
+                                         SizeOf(type, wide), SizeOf(type, narrow), HostCall::kInner));
+    op.backward_workspace += SizeOf(type, 2 * wide);
+  }
+  if (packed) {
+    // The three gradients are made apart and put together.
+    op.backward.push_back(MemoryKernel("qkv_gradient", MemoryAccess::kBroadcast, type, tokens, q.columns, q_bytes + kv_bytes,
+                                       q_bytes + kv_bytes, HostCall::kAutogradNode));
+    op.backward_workspace += q_bytes + kv_bytes;
+  }
+  (void)dropout;  // drawn inside the kernel, from a seed of 8 bytes
+  op.model_flops = AttentionFlops(d);
+  return out;
+}
+
+Value UnfusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, const Value& k, const Value& v, double dropout,
+                       const ScoreBias& bias) {
+  const int64_t heads = d.batch * d.query_heads;
+  const int64_t value_dim = d.value_dim > 0 ? d.value_dim : d.head_dim;
+  const DType type = q.dtype;
+  const DType wide = bias.math ? DType::kFp32 : type;  // PyTorch's math path computes 16-bit attention in fp32
+  Value left = q, right = k, values = v, added = bias.bias;
+  if (bias.math) {
+    left = Scale(b, "query_scale", Cast(b, "query_fp32", q, wide));
+    right = Scale(b, "key_scale", Cast(b, "key_fp32", k, wide));
+    values = Cast(b, "value_fp32", v, wide);
+  }
+  if (bias.present && bias.masked) added = MaskBias(b, d, bias);
+  left = HeadsFirst(b, "query_heads", left);
+  right = HeadsFirst(b, "key_heads", right, MemoryAccess::kTranspose);
+  Value scores = BatchedMatmul(b, "scores", left, right, heads, d.query_length, d.key_length, d.head_dim);
+  if (!bias.math) scores = Scale(b, "score_scale", scores);
+  if (bias.present) scores = AddBias(b, d, scores, bias, added, !bias.masked);
+  Value weights = Softmax(b, scores);
+  if (bias.math) AddSafeSoftmax(b, scores);
+  weights = Dropout(b, "attention_dropout", weights, dropout);
+  values = HeadsFirst(b, "value_heads", values);
+  Value out = BatchedMatmul(b, "attention", weights, values, heads, d.query_length, value_dim, d.key_length);
+  out = Cast(b, "attention_cast", out, type);
+  out = HeadsFirst(b, "attention_rows", out);
+  out.rows = d.batch * d.query_length;
+  out.columns = d.query_heads * value_dim;
+  return out;
+}
+
+}  // namespace simulate

@@ -1,0 +1,204 @@
+// Decoder-only families: one block of each kind, the embedding before and the head with its loss after.
+#include "sim/model/families.h"
+
+namespace simulate {
+namespace {
+
+struct Heads {
+  Value q, k, v;
+};
+
+// The projections into heads, fused into one product or not, rotated if positions are.
+Heads Project(LayerBuilder& b, const Plan& plan, const Value& x, const Value& local) {
+  const int64_t d = plan.head_dim(), q_out = plan.heads() * d, kv_out = plan.key_value_heads() * d;
+  LinearOptions options;
+  options.bias = plan.spec.attention_bias;
+  Heads h;
+  const bool fused = plan.spec.fused_qkv || plan.megatron();
+  if (fused) {
+    h.q = Linear(b, "qkv", x, q_out + 2 * kv_out, options);
+    KeepUngathered(b, plan, local, x);
+    h.k = h.v = h.q;
+  } else {
+    h.q = Linear(b, "q", x, q_out, options);
+    h.k = Linear(b, "k", x, kv_out, options);
+    h.v = Linear(b, "v", x, kv_out, options);
+  }
+  if (plan.spec.positions == Positions::kRotary) {
+    const double share = plan.spec.family == ModelFamily::kGptNeox ? 0.25 : 1.0;  // rotary_pct of GPT-NeoX-20B and Pythia
+    if (fused) {
+      h.q = h.k = h.v = Rotary(b, "rotary", h.q, share * static_cast<double>(q_out + kv_out) / static_cast<double>(q_out + 2 * kv_out));
+    } else {
+      h.q = Rotary(b, "q_rotary", h.q, share);
+      h.k = Rotary(b, "k_rotary", h.k, share);
+    }
+  }
+  return h;
+}
+
+// Keys and values of the whole sequence, when each rank has a part of it.
+void GatherKeysAndValues(LayerBuilder& b, const Plan& plan, const Heads& h) {
+  if (plan.slice.context == 1) return;
+  Operator& op = b.Add("context_keys_values");
+  op.inputs = {h.k.index};
+  op.in_place = true;
+  op.boundary = Boundary::kContextKeyValue;
+  op.boundary_bytes = SizeOf(h.k.dtype, 2 * plan.tokens() * plan.slice.context * plan.key_value_heads() * plan.head_dim());
+}
+
+Value AttentionCore(LayerBuilder& b, const Plan& plan, const Heads& h) {
+  AttentionDims d;
+  d.batch = plan.samples();
+  d.query_heads = plan.heads();
+  d.key_value_heads = plan.key_value_heads();
+  d.query_length = plan.length();
+  d.key_length = plan.training.sequence_length;
+  d.head_dim = plan.head_dim();
+  GatherKeysAndValues(b, plan, h);
+  b.SetSelective(true);
+  Value out;
+  switch (plan.training.attention) {
+    case AttentionImplementation::kEager:
+      out = UnfusedAttention(b, d, h.q, h.k, h.v, plan.training.dropout, {});
+      break;
+    case AttentionImplementation::kMemoryEfficient:
+      out = FusedAttention(b, d, h.q, h.k, h.v, AttentionKernel::kMemoryEfficient, plan.training.dropout);
+      break;
+    case AttentionImplementation::kFlash:
+    case AttentionImplementation::kSdpa:
+      out = FusedAttention(b, d, h.q, h.k, h.v, AttentionKernel::kFlash, plan.training.dropout);
+      break;
+  }
+  b.SetSelective(false);
+  if (plan.slice.context > 1) {
+    const Bytes gathered = SizeOf(h.k.dtype, 2 * plan.samples() * d.key_length * d.key_value_heads * d.head_dim);
+    b.last().forward_workspace += gathered;
+    b.last().backward_workspace += gathered;
+  }
+  return out;
+}
+
+Value SelfAttention(LayerBuilder& b, const Plan& plan, const Value& x) {
+  b.SetPrefix("attention.");
+  const Value in = EnterTensorParallel(b, plan, x, plan.tokens());
+  const Heads h = Project(b, plan, in, x);
+  const Value out = AttentionCore(b, plan, h);
+  LinearOptions options;
+  options.bias = plan.spec.attention_bias;
+  const Value y = LeaveTensorParallel(b, plan, Linear(b, "o", out, plan.spec.hidden_size, options));
+  b.SetPrefix("");
+  return y;
+}
+
+Layer Block(const Plan& plan, bool experts, const std::string& name) {
+  LayerBuilder b(name, plan.numerics);
+  const ModelSpec& spec = plan.spec;
+  const double p = plan.training.dropout;
+  const Value x = b.Input("hidden", plan.local_tokens(), spec.hidden_size, plan.numerics.stream);
+  const auto attention = [&](const Value& in) {
+    return spec.latent_attention.kv_lora_rank > 0 ? LatentAttention(b, plan, in) : SelfAttention(b, plan, in);
+  };
+  const auto feed_forward = [&](const Value& in) {
+    return experts ? ExpertFeedForward(b, plan, in) : FeedForward(b, plan, in, spec.intermediate_size);
+  };
+  const Value attended = attention(Normalize(b, plan, "attention_norm", x));
+  if (spec.family == ModelFamily::kGptNeox) {  // attention and feed-forward side by side
+    const Value fed = feed_forward(Normalize(b, plan, "mlp_norm", x));
+    const Value both = DropoutAdd(b, "parallel_residual", fed, attended, p);
+    b.Output(DropoutAdd(b, "residual", x, both, p));
+    return std::move(b).Build();
+  }
+  const Value middle = DropoutAdd(b, "attention_residual", x, attended, p);
+  const Value fed = feed_forward(Normalize(b, plan, "mlp_norm", middle));
+  b.Output(DropoutAdd(b, "mlp_residual", middle, fed, p));
+  return std::move(b).Build();
+}
+
+Layer EmbeddingLayer(const Plan& plan) {
+  LayerBuilder b("embedding", plan.numerics);
+  Value x = Embedding(b, "embedding", plan.tokens(), plan.vocabulary(), plan.spec.hidden_size, false);
+  if (plan.divides_vocabulary()) x = LeaveTensorParallel(b, plan, x);
+  else if (plan.slice.sequence_parallel) x = {x.index, x.dtype, plan.local_tokens(), x.columns};
+  if (plan.spec.positions == Positions::kLearned) {
+    const int64_t longest = plan.spec.max_position_embeddings > 0 ? plan.spec.max_position_embeddings : plan.training.sequence_length;
+    x = AddPositions(b, x, plan.samples(), longest);
+  }
+  b.Output(Dropout(b, "embedding_dropout", x, plan.training.dropout));
+  return std::move(b).Build();
+}
+
+LossKernel LossOf(const Plan& plan) {
+  if (plan.divides_vocabulary() || plan.megatron()) return LossKernel::kVocabularyParallel;
+  return plan.spec.family == ModelFamily::kMpt ? LossKernel::kFused : LossKernel::kComposed;
+}
+
+Layer HeadLayer(const Plan& plan) {
+  LayerBuilder b("head", plan.numerics);
+  const Value x = b.Input("hidden", plan.local_tokens(), plan.spec.hidden_size, plan.numerics.stream);
+  const Value normed = Normalize(b, plan, "final_norm", x);
+  Value in = normed;
+  if (plan.divides_vocabulary() || plan.slice.sequence_parallel) in = EnterTensorParallel(b, plan, normed, plan.tokens());
+  LinearOptions options;
+  options.tied = plan.spec.tie_word_embeddings;
+  options.logits = true;
+  const Value logits = Linear(b, "head", in, plan.vocabulary(), options);
+  KeepUngathered(b, plan, normed, in);
+  CrossEntropy(b, logits, LossOf(plan));
+  return std::move(b).Build();
+}
+
+}  // namespace
+
+Value Normalize(LayerBuilder& b, const Plan& plan, const std::string& name, const Value& x) {
+  return plan.spec.norm == Norm::kLayerNorm ? LayerNorm(b, name, x, plan.spec.norm_bias) : RmsNorm(b, name, x);
+}
+
+Value FeedForward(LayerBuilder& b, const Plan& plan, const Value& x, int64_t intermediate_size) {
+  b.SetPrefix("mlp.");
+  const int64_t width = intermediate_size / plan.slice.tensor;
+  LinearOptions options;
+  options.bias = plan.spec.mlp_bias;
+  const Value in = EnterTensorParallel(b, plan, x, plan.tokens());
+  Value hidden = Linear(b, "w1", in, width, options);
+  KeepUngathered(b, plan, x, in);
+  if (plan.spec.gated_mlp && !b.numerics().fused) {
+    // Python evaluates act(w1(x)) * w3(x) from the left.
+    hidden = Activate(b, "activation", plan.spec.activation, hidden);
+    hidden = Multiply(b, "gate", hidden, Linear(b, "w3", in, width, options));
+  } else if (plan.spec.gated_mlp) {
+    const Value up = Linear(b, "w3", in, width, options);
+    KeepUngathered(b, plan, x, in);
+    hidden = Gate(b, plan.spec.activation, hidden, up);
+  } else {
+    hidden = Activate(b, "activation", plan.spec.activation, hidden);
+  }
+  const Value y = LeaveTensorParallel(b, plan, Linear(b, "w2", hidden, plan.spec.hidden_size, options));
+  b.SetPrefix("");
+  return y;
+}
+
+Model BuildDecoder(const Plan& plan) {
+  Model model;
+  const ModelSpec& spec = plan.spec;
+  const bool experts = spec.experts.num_local_experts > 0;
+  const int64_t dense = experts ? spec.experts.first_k_dense_replace : spec.num_hidden_layers;
+  model.layers.push_back(EmbeddingLayer(plan));
+  model.uses.push_back({0, "embedding", false, {}});
+  uint32_t dense_layer = 0, expert_layer = 0;
+  if (dense > 0) {
+    dense_layer = static_cast<uint32_t>(model.layers.size());
+    model.layers.push_back(Block(plan, false, "block"));
+  }
+  if (experts && dense < spec.num_hidden_layers) {
+    expert_layer = static_cast<uint32_t>(model.layers.size());
+    model.layers.push_back(Block(plan, true, "expert_block"));
+  }
+  for (int64_t i = 0; i < spec.num_hidden_layers; ++i)
+    model.uses.push_back({i < dense ? dense_layer : expert_layer, "block." + std::to_string(i), true, {}});
+  model.uses.push_back({static_cast<uint32_t>(model.layers.size()), "head", false, {}});
+  model.layers.push_back(HeadLayer(plan));
+  model.tokens_per_sample = plan.training.sequence_length;
+  return model;
+}
+
+}  // namespace simulate

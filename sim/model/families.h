@@ -1,0 +1,55 @@
+// The families' builders, and what they share: one rank's dimensions, and where a divided layer communicates.
+#pragma once
+
+#include <string>
+
+#include "sim/model/operators.h"
+
+namespace simulate {
+
+// Everything a builder needs to know.
+struct Plan {
+  const ModelSpec& spec;
+  const TrainingSpec& training;
+  const Slice& slice;
+  Numerics numerics;
+
+  [[nodiscard]] int64_t samples() const { return training.micro_batch_size; }
+  [[nodiscard]] int64_t length() const { return training.sequence_length / slice.context; }
+  // Tokens of this rank inside and outside of tensor-parallel regions.
+  [[nodiscard]] int64_t tokens() const { return samples() * length(); }
+  [[nodiscard]] int64_t local_tokens() const { return Local(tokens()); }
+  [[nodiscard]] int64_t Local(int64_t tokens) const { return slice.sequence_parallel ? tokens / slice.tensor : tokens; }
+  [[nodiscard]] int64_t head_dim() const {
+    return spec.head_dim > 0 ? spec.head_dim : spec.hidden_size / spec.num_attention_heads;
+  }
+  [[nodiscard]] int64_t heads() const { return spec.num_attention_heads / slice.tensor; }
+  [[nodiscard]] int64_t key_value_heads() const {
+    const int64_t all = spec.num_key_value_heads > 0 ? spec.num_key_value_heads : spec.num_attention_heads;
+    return all >= slice.tensor ? all / slice.tensor : 1;  // more ranks than heads: copies
+  }
+  [[nodiscard]] bool divides_vocabulary() const { return slice.tensor > 1 && slice.divide_vocabulary; }
+  [[nodiscard]] int64_t vocabulary() const { return divides_vocabulary() ? DivCeil(spec.vocab_size, slice.tensor) : spec.vocab_size; }
+  [[nodiscard]] bool megatron() const { return training.runtime == Runtime::kMegatron; }
+};
+
+// Into a column-parallel region. Under sequence parallelism this gathers the sequence: `tokens` rows.
+Value EnterTensorParallel(LayerBuilder& b, const Plan& plan, const Value& x, int64_t tokens);
+// Out of a row-parallel region: sums over the ranks, under sequence parallelism keeping this rank's rows.
+Value LeaveTensorParallel(LayerBuilder& b, const Plan& plan, const Value& x);
+// Megatron's sequence parallelism keeps the ungathered input of a column-parallel product: call right after
+// the product that reads `gathered`, the result of EnterTensorParallel(`local`).
+void KeepUngathered(LayerBuilder& b, const Plan& plan, const Value& local, const Value& gathered);
+
+Value Normalize(LayerBuilder& b, const Plan& plan, const std::string& name, const Value& x);
+// The dense feed-forward part, from norm output to what is added to the residual stream.
+Value FeedForward(LayerBuilder& b, const Plan& plan, const Value& x, int64_t intermediate_size);
+// The same with experts (mixtral, deepseek_v3).
+Value ExpertFeedForward(LayerBuilder& b, const Plan& plan, const Value& x);
+// DeepSeek's latent attention, from norm output to what is added to the residual stream.
+Value LatentAttention(LayerBuilder& b, const Plan& plan, const Value& x);
+
+[[nodiscard]] Model BuildDecoder(const Plan& plan);         // gpt2, gpt_neox, mpt, llama, mixtral, deepseek_v3
+[[nodiscard]] Model BuildEncoderDecoder(const Plan& plan);  // t5
+
+}  // namespace simulate

@@ -1,0 +1,91 @@
+// The operators of a transformer as eager PyTorch 2.11 launches them: kernels forward and backward,
+// what autograd saves, and how the host gets there. Checked against profiles and allocator traces of
+// real steps (H200); where several implementations exist, the source says which this is.
+//
+// Each function appends to the builder and returns the result. Under Numerics::autocast matmuls cast
+// their operands, so linear layers also append cast operators (of the input and of the weight).
+#pragma once
+
+#include <string>
+
+#include "sim/model/layer_builder.h"
+
+namespace simulate {
+
+struct LinearOptions {
+  bool bias = false;
+  bool tied = false;           // the weight is another layer's
+  bool expert = false;
+  bool logits = false;         // the result is logits
+  int64_t batch = 1;           // as many equal, independent products (experts), rows in total
+};
+Value Linear(LayerBuilder& b, const std::string& name, const Value& x, int64_t out_features, const LinearOptions& options = {});
+
+// torch.nn.functional.layer_norm: saves its input, mean and 1/deviation.
+Value LayerNorm(LayerBuilder& b, const std::string& name, const Value& x, bool bias);
+// torch.nn.functional.rms_norm, fused since PyTorch 2.9: saves its input and 1/rms.
+Value RmsNorm(LayerBuilder& b, const std::string& name, const Value& x);
+// Hugging Face's T5LayerNorm and LlamaRMSNorm: cast, pow, mean, add, rsqrt, mul, cast, mul.
+Value ComposedRmsNorm(LayerBuilder& b, const std::string& name, const Value& x);
+
+// Elementwise function of one argument; saves its input (relu: its result).
+Value Activate(LayerBuilder& b, const std::string& name, Activation activation, const Value& x);
+// a * c, element by element; saves both.
+Value Multiply(LayerBuilder& b, const std::string& name, const Value& a, const Value& c);
+// act(gate) * up; one kernel each way when numerics are fused.
+Value Gate(LayerBuilder& b, Activation activation, const Value& gate, const Value& up);
+// x times a number that is not learned; saves nothing.
+Value Scale(LayerBuilder& b, const std::string& name, const Value& x);
+// x + y into the residual stream; of x's type. Saves nothing.
+Value ResidualAdd(LayerBuilder& b, const std::string& name, const Value& x, const Value& y);
+// x + dropout(y); one kernel when numerics are fused (Megatron's bias_dropout_add, the bias in the GEMM).
+Value DropoutAdd(LayerBuilder& b, const std::string& name, const Value& x, const Value& y, double p);
+// Inverted dropout, saves a mask of one byte per element; nothing at all for p = 0.
+Value Dropout(LayerBuilder& b, const std::string& name, const Value& x, double p);
+Value Cast(LayerBuilder& b, const std::string& name, const Value& x, DType to, HostCall host = HostCall::kOperator);
+// A strided view made contiguous; its backward is free (`copies_back`: another such copy).
+Value Contiguous(LayerBuilder& b, const std::string& name, const Value& x, bool copies_back);
+
+// Rotary position embedding of x [tokens, heads x head_dim], with precomputed rotations: to fp32, complex product,
+// back (Meta's Llama, torchtitan); one kernel when fused. `share` of the columns are rotated.
+Value Rotary(LayerBuilder& b, const std::string& name, const Value& x, double share = 1.0);
+
+struct AttentionDims {
+  int64_t batch = 0;
+  int64_t query_heads = 0;
+  int64_t key_value_heads = 0;
+  int64_t query_length = 0;
+  int64_t key_length = 0;
+  int64_t head_dim = 0;
+  int64_t value_dim = 0;       // 0: head_dim
+  bool causal = true;
+};
+// One fused kernel each way (FlashAttention, cuDNN): saves q, k, v, result and the log-sum-exp per row.
+Value FusedAttention(LayerBuilder& b, const AttentionDims& dims, const Value& q, const Value& k, const Value& v,
+                     AttentionKernel kernel, double dropout);
+// matmul, scale, mask, softmax, dropout, matmul, as separate kernels on the whole score matrix.
+struct ScoreBias {
+  bool present = false;        // something is added to the scores
+  Value bias;                  // [query_heads x query, key], for every sample alike
+  bool masked = false;         // bias + causal mask is made for every sample first
+  bool strided = false;        // the bias is a permuted view: its reads are not coalesced
+  bool in_place = false;       // scores += bias
+  bool math = false;           // PyTorch's math path of scaled_dot_product_attention: fp32, q and k scaled first, safe softmax
+};
+Value UnfusedAttention(LayerBuilder& b, const AttentionDims& dims, const Value& q, const Value& k, const Value& v,
+                       double dropout, const ScoreBias& bias);
+
+// Look-up of `tokens` rows in a table; gradient by sorted scatter-add into a zeroed table.
+Value Embedding(LayerBuilder& b, const std::string& name, int64_t tokens, int64_t vocabulary, int64_t hidden, bool tied);
+// x + table[:length], a table of max_length rows.
+Value AddPositions(LayerBuilder& b, const Value& x, int64_t samples, int64_t max_length);
+enum class LossKernel : uint8_t {
+  kComposed,         // logits.float(), log_softmax, nll_loss
+  kDirect,           // log_softmax and nll_loss on the logits as they are
+  kFused,            // flash-attn's: reads 16-bit logits, keeps a number per row (llm-foundry)
+  kVocabularyParallel, // Megatron's: fp32 copy turned into probabilities in place; three reductions of a number per row
+};
+// Cross-entropy over rows of logits; the last operator of a model.
+void CrossEntropy(LayerBuilder& b, const Value& logits, LossKernel kernel);
+
+}  // namespace simulate
