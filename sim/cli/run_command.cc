@@ -101,7 +101,7 @@ int Run(const Options& options, Command& command) {
     reports = SimulateAll(study->points, {options.unfold}, options.threads,
                           [&](size_t done, size_t all) { progress.Update(done, all); });
   }
-  for (Report& report : reports) Compare(study->reference, report);
+  for (size_t i = 0; i < reports.size(); ++i) Compare(study->reference, study->points[i].reference, reports[i]);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 
   const std::string text = Render(options, command, *study, reports);

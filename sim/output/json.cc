@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/numbers.h"
+#include "sim/report/explain.h"
 #include "sim/report/metric.h"
 
 namespace simulate {
@@ -117,7 +118,7 @@ Json RunJson(const Report& r) {
 }  // namespace
 
 std::string RenderJson(const std::string& title, const std::vector<Report>& reports) {
-  Json result = {{"schema", kResultSchema}, {"title", title}, {"runs", Json::array()}};
+  Json result = {{"schema", kResultSchema}, {"title", title}, {"summary", Explain(reports)}, {"runs", Json::array()}};
   for (const Report& r : reports) result["runs"].push_back(RunJson(r));
   return result.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -28,7 +28,7 @@ const char* ClassName(const KernelWork& work) {
   switch (work.kind) {
     case KernelKind::kGemm: return "matrix products";
     case KernelKind::kAttention: return "fused attention";
-    case KernelKind::kMemory: return "memory-bound operators";
+    case KernelKind::kMemory: return kMemoryBoundClass;
   }
   return "";
 }

@@ -1,9 +1,7 @@
 #include "sim/report/metric.h"
 
-#include <algorithm>
 #include <functional>
 
-#include "absl/strings/numbers.h"
 
 namespace simulate {
 namespace {
@@ -37,13 +35,6 @@ const std::vector<Entry>& Entries() {
   return entries;
 }
 
-bool SameValue(const std::string& a, const std::string& b) {
-  if (a == b) return true;
-  double x = 0.0;
-  double y = 0.0;
-  return absl::SimpleAtod(a, &x) && absl::SimpleAtod(b, &y) && x == y;
-}
-
 }  // namespace
 
 const std::vector<std::string>& MetricNames() {
@@ -64,23 +55,15 @@ std::optional<double> Metric(const Report& report, const std::string& name) {
   return std::nullopt;
 }
 
-bool Matches(const Report& report, const std::vector<Setting>& where) {
-  return std::all_of(where.begin(), where.end(), [&](const Setting& wanted) {
-    return std::any_of(report.settings.begin(), report.settings.end(), [&](const Setting& setting) {
-      return setting.first == wanted.first && SameValue(setting.second, wanted.second);
-    });
-  });
-}
-
-void Compare(const ReferenceSpec& reference, Report& report) {
+void Compare(const ReferenceSpec& reference, const std::vector<size_t>& points, Report& report) {
   report.reference.clear();
-  for (const ReferencePoint& point : reference.points) {
-    if (!Matches(report, point.where)) continue;
+  for (const size_t index : points) {
+    const ReferencePoint& point = reference.points[index];
     ReferenceResult result{point.metric, point.value, 0.0, 0.0, point.tolerance, point.note, false};
     const std::optional<double> predicted = Metric(report, point.metric);
     result.missing = !predicted;
     result.predicted = predicted.value_or(0.0);
-    // A published 0 (fits in memory) cannot have a relative error: any other prediction misses wholly.
+    // A published 0 (status ok) has no relative error: any other prediction misses wholly.
     if (predicted) result.error = point.value != 0.0 ? *predicted / point.value - 1.0 : (*predicted == 0.0 ? 0.0 : 1.0);
     report.reference.push_back(result);
   }

@@ -15,10 +15,7 @@ namespace simulate {
 // nullopt: no such name, or the run has no such number because it ran out of memory.
 [[nodiscard]] std::optional<double> Metric(const Report& report, const std::string& name);
 
-// True if `where` names only settings that the report's point has, with the same values ("8" and "8.0" are).
-[[nodiscard]] bool Matches(const Report& report, const std::vector<Setting>& where);
-
-// Fills report.reference with the points that match it.
-void Compare(const ReferenceSpec& reference, Report& report);
+// Fills report.reference: the prediction for each of `points` (indices into reference.points), in that order.
+void Compare(const ReferenceSpec& reference, const std::vector<size_t>& points, Report& report);
 
 }  // namespace simulate

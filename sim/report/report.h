@@ -31,6 +31,8 @@ struct ReferenceResult {
   bool missing = false;    // the run has no such number (it ran out of memory)
 };
 
+inline constexpr const char* kMemoryBoundClass = "memory-bound operators";
+
 struct TrustNote {
   std::string what;        // operator class or link
   Confidence confidence = Confidence::kCoarse;

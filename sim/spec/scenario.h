@@ -1,6 +1,7 @@
 // Everything a user asked for, typed and checked. Written by config/, read by everyone; no logic.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -30,16 +31,25 @@ struct Perturbation {
 };
 
 struct ReferencePoint {
+  std::string id;              // of its row in a reference table; empty: written in the scenario
   std::vector<Setting> where;
-  std::string metric;
-  double value = 0.0;
+  std::string metric;          // a numeric key of the result, e.g. hardware_tflops_per_gpu, or `status`
+  double value = 0.0;          // in the metric's unit; status: 0 ok, 1 out_of_memory
   double tolerance = 0.0;      // relative, 0.05 is 5 %; 0: not held
   std::string note;
+  std::string source;          // empty: the block's
+};
+
+// A row of a reference table that is not run, and why.
+struct ExcludedRow {
+  std::string id;
+  std::string reason;
 };
 
 struct ReferenceSpec {
   std::string source;
   std::vector<ReferencePoint> points;
+  std::vector<ExcludedRow> excluded;
 };
 
 struct ReliabilitySpec {
@@ -62,6 +72,7 @@ struct Scenario {
   ReliabilitySpec reliability;
   uint64_t seed = 1;
   std::vector<Setting> settings;   // the swept keys that made this point
+  std::vector<size_t> reference;   // the points of Study::reference that this point is held to
 };
 
 // A scenario file: its points in sweep order, and the measurements they are held to.

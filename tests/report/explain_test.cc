@@ -76,21 +76,25 @@ TEST_CASE("metrics by name") {
   for (const std::string& name : MetricNames()) CHECK(Metric(Point(8, "8", 2.0, 0.0), name).has_value());
 }
 
-TEST_CASE("reference points belong to the runs whose settings they name") {
+TEST_CASE("reference points are compared in the order in which they are named") {
   ReferenceSpec spec;
-  spec.points = {{{{"cluster.gpus", "8"}}, "step_time_s", 4.0, 0.05, ""},
-                 {{{"cluster.gpus", "8.0"}}, "peak_allocated_bytes", 0.0, 0.0, "not printed"},
-                 {{{"cluster.gpus", "16"}}, "step_time_s", 4.0, 0.05, ""},
-                 {{{"model", "x"}}, "step_time_s", 4.0, 0.05, ""}};
+  spec.points.resize(3);
+  spec.points[0].metric = "step_time_s";
+  spec.points[0].value = 4.0;
+  spec.points[0].tolerance = 0.05;
+  spec.points[1].metric = "status";
+  spec.points[2].metric = "tflops_per_gpu";
   Report r = Point(8, "8", 2.0, 0.0);
-  Compare(spec, r);
+  Compare(spec, {1, 0}, r);
   REQUIRE(r.reference.size() == 2);
-  CHECK(r.reference[0].error == Approx(-0.5));
-  CHECK(r.reference[0].tolerance == 0.05);
-  CHECK(r.reference[1].error == 0.0);
+  CHECK(r.reference[0].metric == "status");
+  CHECK(r.reference[0].error == 0.0);
+  CHECK(r.reference[1].error == Approx(-0.5));
+  CHECK(r.reference[1].tolerance == 0.05);
   r.out_of_memory = true;
-  Compare(spec, r);
+  Compare(spec, {0, 1}, r);
   CHECK(r.reference[0].missing);
+  CHECK(r.reference[1].error == 1.0);
 }
 
 }  // namespace
