@@ -1,0 +1,228 @@
+"""Tables of Megatron-style runs: Hagemann, vTrain, Korthikanti, Narayanan, SimuMax."""
+
+import re
+
+import flops
+from common import GIB, MEGATRON_BF16, MEGATRON_FP16, Accumulation, CheckRanks, Int, Model, ModelOf, PaddedVocabulary
+from table import Row, Table
+
+NOT_DIVIDING = "the layers do not divide by the pipeline's stages"
+
+
+def Layout(row, strategy, accumulation=None, **more):
+    """The parallelism columns, checked to multiply to the GPU count."""
+    tp, pp, cp, dp = (Int(row, key, 1) for key in ("tp", "pp", "cp", "dp"))
+    CheckRanks(row, tp=tp, pp=pp, cp=cp, dp=dp)
+    settings = {
+        "cluster.gpus": row["gpus"], "training.micro_batch_size": row["micro_batch"],
+        "training.gradient_accumulation_steps": accumulation or Accumulation(row),
+        "training.sequence_length": row["seq"], "training.optimizer": "adamw", "training.optimizer_kernel": "fused",
+        "training.clip_grad_norm": True, "training.runtime": "megatron",
+        "parallelism.data.strategy": strategy, "parallelism.tensor": tp,
+        "parallelism.sequence_parallel": row["sp"] == "1", "parallelism.pipeline.stages": pp,
+        "parallelism.pipeline.virtual_stages": Int(row, "vpp", 1), "parallelism.context": cp,
+        "parallelism.expert": Int(row, "ep", 1)}
+    settings.update({key.replace("__", "."): value for key, value in more.items()})
+    return settings
+
+
+def Divides(row):
+    return Int(row, "layers") % (Int(row, "pp", 1) * Int(row, "vpp", 1)) == 0
+
+
+# ---- Hagemann et al. 2023 -----------------------------------------------------------------------------------------
+
+def HagemannRow(row):
+    kernel = re.search(r'kernel field="([^"]+)"', row["notes"]).group(1)
+    outcome = re.search(r"OUTCOME=([^;]+)", row["notes"]).group(1)
+    settings = ModelOf(row, "llama", name=row["model"].lower())
+    settings.update(Layout(row, "zero1"))
+    settings.update({
+        "cluster.hardware": "dgx-a100-80gb", "training.precision": "bf16_mixed", "training.dropout": 0,
+        "training.activation_checkpointing": row["recompute"],
+        "training.attention": "flash" if kernel.startswith("flash") else "eager"})
+    expect = {"status": {"ran": "ok", "OOM Error": "out_of_memory"}.get(outcome, "")}
+    if row["value"]:
+        expect["step_time_s"] = float(row["value"])
+    exclude = {"Kernel not available": "not run: the fused softmax kernel does not cover this shape"}.get(outcome, "")
+    if not exclude and not Divides(row):
+        exclude = NOT_DIVIDING
+    trial = re.search(r"(\S+)\.xlsx.* trial (\d+)", row["citation"])
+    source = f"{trial.group(1).split('/')[-1]}.xlsx, trial {trial.group(2)}"
+    return Row(row["id"], settings, expect, kernel + ("" if row["sp"] else "; sequence parallelism not stated"), exclude,
+               source)
+
+
+def Hagemann(source):
+    rows = [HagemannRow(row) for row in source.Published("hagemann2023_layouts")]
+    return [Table("hagemann2023", "Hagemann et al.: LLaMA 13B, 30B and 65B over layouts, with what ran out of memory",
+                  "Hagemann et al., Efficient Parallelization Layouts, arXiv:2311.05610; "
+                  "github.com/Aleph-Alpha/NeurIPS-WANT-submission-efficient-parallelization-layouts @e13c2cb", """\
+Step times and outcomes of LLaMA training on A100 80 GB over tensor and pipeline size, micro-batch, recomputation and
+kernels. Global batch 2048 sequences of 2,048 tokens or 512 of 8,192; vocabulary 128k; ZeRO-1 (the paper).
+The note names the kernels: "torch" and "fused" (Megatron's softmax) are unfused attention; "RMS kernel" a fused RMSNorm.
+Where the file does not state sequence parallelism it was off. The node's network is not stated: a DGX A100 is presumed.
+""", rows, {"training.precision": "bf16 weights and gradients, fp32 optimizer; the file says bfloat16",
+            "training.clip_grad_norm": "not stated; Megatron's default"})]
+
+
+# ---- vTrain -------------------------------------------------------------------------------------------------------
+
+def VtrainRow(row, hardware):
+    settings = ModelOf(row, "gpt2", name="gpt", max_position_embeddings=row["seq"],
+                       vocab_size=PaddedVocabulary(50257, Int(row, "tp")))
+    settings.update(Layout(row, "ddp", parallelism__data__overlap=False))
+    settings.update({
+        "cluster.hardware": hardware, "training.precision": "fp16_mixed", "training.dropout": 0.1,
+        "training.activation_checkpointing": "full", "training.attention": "eager"})
+    line = re.search(r"row (\d+)", row["citation"]).group(1)
+    return Row(row["id"], settings, {"step_time_s": float(row["value"])}, f"row {line} of the source's file",
+               "" if Divides(row) else NOT_DIVIDING)
+
+
+def Vtrain(source):
+    about = """\
+GPTs trained with microsoft/Megatron-DeepSpeed on {where}: 1F1B, full recomputation, no gradient buckets (the
+all-reduce follows the backward pass). Precision, attention and dropout are not stated: Megatron's fp16, its fused
+softmax (vTrain's own model has no flash attention) and its 0.1. Vocabulary 50,257 (vTrain's default), padded as Megatron
+does. vTrain's own mean error on these rows: {error}."""
+    cite = "Bang et al., vTrain, MICRO 2024, arXiv:2312.12391; github.com/VIA-Research/vTrain data/{} @f8dda84"
+    comments = {"parallelism.data.overlap": "use_gradient_bucket=false in the source's configuration",
+                "training.precision": "not stated; Megatron's fp16"}
+    single = [VtrainRow(row, "dgx-a100-80gb") for row in source.Published("vtrain_single")]
+    multi = [VtrainRow(row, "a100-80gb-ib-800") for row in source.Published("vtrain_multi")]
+    return [
+        Table("vtrain_single", "vTrain: GPTs on 2 to 8 A100 of one node", cite.format("ground_truth_single.csv"),
+              about.format(where="one node of 8 A100", error="8.37 %"), single, comments),
+        Table("vtrain_multi", "vTrain: GPTs on 64 to 512 A100", cite.format("ground_truth_multi.csv"),
+              about.format(where="up to 64 nodes of 8 A100, InfiniBand of 800 Gb/s a node", error="14.73 %"), multi,
+              comments)]
+
+
+# ---- Korthikanti et al. 2022 --------------------------------------------------------------------------------------
+
+def KorthikantiRow(row):
+    per_layer, memory = row["metric"].startswith("layer"), row["metric"].startswith("activation")
+    settings = ModelOf(row, "gpt2", name=row["model"].lower().replace(" ", "-"), max_position_embeddings=row["seq"])
+    settings.update(Layout(row, "ddp", 1 if per_layer else None))
+    recompute = {"seqsel": "selective", "sel": "selective", "full": "full"}.get(row["id"].rsplit("_", 1)[-1], "none")
+    settings.update({
+        "cluster.hardware": "dgx-a100-80gb", "training.precision": MEGATRON_FP16, "training.dropout": 0.1,
+        "training.activation_checkpointing": row["recompute"] or recompute, "training.attention": "eager"})
+    if per_layer:
+        note = f"forward {row['value']} ms, backward {row['second_value']} ms"
+        return Row(row["id"], settings, {}, note, "times of one layer, not of a step", row["citation"])
+    if memory:
+        return Row(row["id"], settings, {}, f"{row['metric']} {row['value']}",
+                   "activation memory alone, not a peak", row["citation"])
+    peer = re.search(r"predicts ([\d.]+ s)", row["notes"]).group(1)
+    return Row(row["id"], settings, {"step_time_s": float(row["value"])}, f"Calculon predicts {peer}", "",
+               row["citation"])
+
+
+def Korthikanti(source):
+    rows = [KorthikantiRow(row) for row in source.Published("korthikanti2022")]
+    return [Table("korthikanti2022", "Korthikanti et al.: 22B and 175B with full and with selective recomputation",
+                  "Korthikanti et al., Reducing Activation Recomputation, arXiv:2205.05198", """\
+Iteration times of GPT 22B (TP 8) and 175B (TP 8, PP 8, 3 virtual stages) on DGX A100: full recomputation without, and
+selective recomputation with sequence parallelism ("present work"). Calculon's mean error on these rows: 3.65 %.
+Per-layer times and activation memory stay as excluded rows: they are held elsewhere, not by a step.""", rows,
+                  {"training.dropout": "the paper's activation formula counts dropout masks",
+                   "training.precision": "45.6 GiB of weights, gradients and optimizer (figure 1): 18 bytes a parameter"},
+                  "5%")]
+
+
+# ---- Narayanan et al. 2021 ----------------------------------------------------------------------------------------
+
+def NarayananExclusion(row):
+    if row["metric"] == "relative" or not row["gpus"]:
+        return "a ratio or a figure without GPU count, batch and layout"
+    if row["accelerator"] == "V100":
+        return "16-GPU DGX-2 with V100 32 GB: no such hardware file"
+    return ""
+
+
+def NarayananRow(row):
+    exclude = NarayananExclusion(row)
+    if exclude:
+        return Row(row["id"], {}, {}, f"{row['metric']} {row['value']}; {row['notes']}", exclude, row["citation"])
+    readme = row["id"].startswith("mlm_readme")
+    if readme:  # 96 B s l h^2 (1 + s/6h + V/16lh) / iteration time gives the printed TFLOPS at s = 1024, and at no other
+        row = dict(row, seq="1024", vocab="51200", micro_batch=str(Int(row, "global_batch") // Int(row, "dp")),
+                   kv_heads=row["heads"], recompute="full")
+    zero3 = row["strategy"].startswith("zero3")
+    settings = ModelOf(row, "gpt2", name="gpt-%sb" % row["params_b"], max_position_embeddings=row["seq"],
+                       intermediate_size=4 * Int(row, "hidden"))
+    settings.update(Layout(row, "zero3" if zero3 else "ddp",
+                           parallelism__data__overlap=zero3 or "overlapped" in row["strategy"]))
+    settings.update({
+        "cluster.hardware": "dgx-a100-80gb", "training.precision": "fp16_mixed", "training.dropout": 0.1,
+        "training.activation_checkpointing": "full", "training.attention": "eager"})
+    batch, seq, layers, hidden = (Int(row, key) for key in ("global_batch", "seq", "layers", "hidden"))
+    work = flops.Narayanan(batch, seq, layers, hidden, Int(row, "vocab")) / Int(row, "gpus")
+    if readme:
+        expect = {"step_time_s": float(row["value"])}
+        note = (f"sequence length 1024 and full recomputation follow from the printed {row['second_value']} TFLOPS; "
+                "the whole batch of a replica in one micro-batch is presumed")
+    else:
+        rate = float(row["value"])
+        expect = {"step_time_s": work / (rate * 1e12), "hardware_tflops_per_gpu": rate}
+        note = "" if row["vpp"] else "virtual stages not stated, 1 presumed"
+        note = "" if zero3 else note
+    return Row(row["id"], settings, expect, note, "" if Divides(row) else NOT_DIVIDING, row["citation"])
+
+
+def Narayanan(source):
+    rows = [NarayananRow(row) for row in source.Published("narayanan2021_megatron")]
+    return [Table("narayanan2021", "Narayanan et al.: Megatron-LM from 1.7B to 530B, and ZeRO-3 beside it",
+                  "Narayanan et al., Efficient Large-Scale Language Model Training, arXiv:2104.04473", """\
+GPTs on DGX A100 with tensor, pipeline and data parallelism, full recomputation, fp16; ZeRO-3 (DeepSpeed) beside it.
+step time = 96 B s l h^2 (1 + s/6h + V/16lh) / (TFLOPS per GPU x GPUs), the paper's formula, recomputation counted.
+The first pipeline-free runs use torch's DDP, which overlaps its all-reduces; the others Megatron's, which does not.""",
+                  rows, {"training.dropout": "Megatron's default"}, "10%")]
+
+
+# ---- SimuMax ------------------------------------------------------------------------------------------------------
+
+DEEPSEEK = {  # config.json of DeepSeek-V2 and -V3
+    "deepseekv2": dict(num_key_value_heads=128, intermediate_size=12288, moe_intermediate_size=1536, vocab_size=102400,
+                       n_shared_experts=2, q_lora_rank=1536, kv_lora_rank=512, qk_nope_head_dim=128,
+                       qk_rope_head_dim=64, v_head_dim=128, first_k_dense_replace=1),
+    "deepseekv3": dict(num_key_value_heads=128, intermediate_size=18432, moe_intermediate_size=2048, vocab_size=129280,
+                       n_shared_experts=1, q_lora_rank=1536, kv_lora_rank=512, qk_nope_head_dim=128,
+                       qk_rope_head_dim=64, v_head_dim=128, first_k_dense_replace=1)}
+
+
+def SimuMaxRow(row):
+    if row["accelerator"] != "B200":
+        return Row(row["id"], {}, {}, f"{row['metric']} {row['value']}",
+                   "only the error of SimuMax's own prediction is printed", row["citation"])
+    name = row["model"].split(" ")[0]
+    note = re.search(r"SimuMax predicts [^;]+", row["notes"]).group(0)
+    if name in DEEPSEEK:
+        settings = ModelOf(row, "deepseek_v3", **dict(DEEPSEEK[name], name=name, num_local_experts=row["experts"],
+                                                      num_experts_per_tok=row["topk"]))
+        note += "; one dense layer presumed, as the printed peak allocation implies"
+    else:
+        settings = ModelOf(row, "llama", name=name)
+    settings.update(Layout(row, "zero1"))
+    settings.update({
+        "cluster.hardware": "dgx-b200", "training.precision": MEGATRON_BF16, "training.dropout": 0,
+        "training.activation_checkpointing": "none", "training.attention": "flash"})
+    expect = {"step_time_s": float(row["value"]), "peak_allocated_bytes": round(float(row["second_value"]) * GIB)}
+    return Row(row["id"], settings, expect, note, "" if Divides(row) else NOT_DIVIDING, row["citation"])
+
+
+def SimuMax(source):
+    rows = [SimuMaxRow(row) for row in source.Published("simumax")]
+    return [Table("simumax", "SimuMax: Llama 3 and DeepSeek layers on 8 B200",
+                  "SimuMax v1.2, github.com/MooreThreads/SimuMax docs/b200 @4dcaae5", """\
+Truncated models under Megatron-LM 0.14 on one node of 8 B200: step time and peak allocation, distributed optimizer, no
+recomputation. Micro-batch 1 and sequence 4096 where the case name says nothing. SimuMax's mean error on these rows:
+5.62 % in time, 0.46 % in memory; its prediction stands in each note.""", rows,
+                  {"training.precision": "Megatron-LM --bf16: fp32 main gradients", "training.attention":
+                   "Transformer Engine"}, "10%")]
+
+
+def Tables(source):
+    return Hagemann(source) + Vtrain(source) + Korthikanti(source) + Narayanan(source) + SimuMax(source)

@@ -1,0 +1,147 @@
+"""Tables of NVIDIA's performance recipes: DGX Cloud benchmarking, Megatron-Bridge, NeMo AutoModel."""
+
+import re
+
+from common import Int, ModelOf
+from megatron import NOT_DIVIDING, Divides, Layout
+from table import Row, Table
+
+UNEVEN = ("the source counts embedding and head as layers of the pipeline, so its stages are uneven")
+
+
+def Precision(row):
+    return "bf16_mixed" if row["precision"].lower().startswith("bf16") else "fp8_mixed"
+
+
+def RecipeModel(row):
+    """The families behind the names, where config.json's llama keys do not cover them."""
+    name = row["model"]
+    if name.startswith("Nemotron4"):  # squared ReLU without gate, LayerNorm, rotary, no biases
+        return ModelOf(row, "llama", name=name.lower(), gated_mlp=False, hidden_act="relu", norm="layer_norm")
+    if name.startswith("GPT3"):
+        return ModelOf(row, "gpt2", name=name.lower(), max_position_embeddings=row["seq"])
+    if name.startswith("Grok1"):
+        return ModelOf(row, "mixtral", name=name.lower(), num_local_experts=row["experts"],
+                       num_experts_per_tok=row["topk"])
+    return ModelOf(row, "llama", name=name.lower())
+
+
+# ---- DGX Cloud ----------------------------------------------------------------------------------------------------
+
+def DgxcExclusion(row):
+    if "JAX" in row["strategy"]:
+        return "JAX (MaxText, Paxml): how data and fsdp axes share the GPUs is not stated"
+    if "finetune" in row["model"]:
+        return "fine-tuning: micro-batch and what is trained (all weights or LoRA) not stated"
+    if not Divides(row):
+        return UNEVEN if row["model"].startswith("Llama3.1-405B") else NOT_DIVIDING
+    return ""
+
+
+def DgxcRow(row):
+    exclude = DgxcExclusion(row)
+    expect = {"step_time_s": float(row["value"])}
+    tag = re.search(r"(\S+) @tag (\S+)", row["citation"])
+    source = f"{tag.group(1)} @{tag.group(2)}"
+    note = f"{row['layers']} layers of the full model" if "truncated" in row["notes"] else ""
+    if exclude and exclude not in (UNEVEN, NOT_DIVIDING):
+        return Row(row["id"], {}, {}, f"{row['model']}, {row['gpus']} GPUs, {row['value']} s", exclude, source)
+    settings = RecipeModel(row)
+    row = dict(row, sp="1" if row["tp"] != "1" else "0", ep=row["ep"] if row["experts"] else "1")
+    settings.update(Layout(row, "zero1"))
+    settings.update({
+        "cluster.hardware": "dgx-h100" if row["accelerator"].startswith("H100") else "gb200-nvl72",
+        "training.precision": Precision(row), "training.activation_checkpointing": "none",
+        "training.attention": "flash", "training.dropout": 0})
+    return Row(row["id"], settings, expect, note, exclude, source)
+
+
+def Dgxc(source):
+    rows = [DgxcRow(row) for row in source.Published("dgxc_benchmarking")]
+    return [Table("dgxc", "NVIDIA DGX Cloud recipes: Llama 3.1, Nemotron 4, Grok 1 and GPT-3 on H100 and GB200",
+                  "NVIDIA DGX Cloud Benchmarking, github.com/NVIDIA/dgxc-benchmarking", """\
+NeMo recipes, iteration time as printed; distributed optimizer. Recomputation is unstated (none presumed), and so is
+sequence parallelism (on with tensor parallelism, NeMo's habit). Grok: dropless, balanced experts presumed.""", rows,
+                  {"training.attention": "Transformer Engine"})]
+
+
+# ---- Megatron-Bridge ----------------------------------------------------------------------------------------------
+
+BRIDGE_HARDWARE = {"H100": "dgx-h100", "B200": "dgx-b200", "GB200": "gb200-nvl72"}
+QWEN3_EXPERT = {"Qwen3_30B_a3B": "768", "Qwen3_235B_a22B": "1536"}  # moe_intermediate_size of config.json
+
+
+def BridgeExclusion(row):
+    if "LoRA" in row["notes"] or "SFT" in row["notes"]:
+        return "fine-tuning, not pre-training"
+    if row["accelerator"] not in BRIDGE_HARDWARE:
+        return "B300 and GB300 have no hardware file"
+    if "NVFP4" in row["precision"]:
+        return "4-bit matmuls are not modelled"
+    if row["model"].startswith("Nemotron"):
+        return "hybrid of state-space and attention layers, shape not in the table"
+    if not row["ffn"] and row["model"] not in QWEN3_EXPERT:
+        return "experts' width not in the table; recomputation and offload unstated"
+    if row["strategy"].startswith("fsdp"):
+        return "Megatron-FSDP: recomputation and offload, which it leans on, not stated"
+    if Int(row, "global_batch") != Int(row, "micro_batch") * Int(row, "dp") * Int(row, "grad_accum"):
+        return "inconsistent as printed: the global batch is not micro-batch x accumulation x data-parallel ranks"
+    if row["layers"] and not Divides(row):
+        return UNEVEN
+    return ""
+
+
+def BridgeRow(row):
+    exclude = BridgeExclusion(row)
+    rate = float(row["second_value"])
+    release = re.search(r'section "([^"]+)"', row["citation"]).group(1)
+    note = f"{row['precision']}; {row['value']} TFLOPS per GPU by the source's model FLOPs"
+    if exclude and exclude != UNEVEN:
+        return Row(row["id"], {}, {}, f"{row['model']}, {row['gpus']} {row['accelerator']}; {note}", exclude, release)
+    row = dict(row, ep=row["ep"] or "1")
+    if row["model"] in QWEN3_EXPERT:
+        settings = ModelOf(dict(row, ffn=QWEN3_EXPERT[row["model"]]), "mixtral", name=row["model"].lower(),
+                           head_dim=128, qk_norm=True, num_local_experts=row["experts"],
+                           num_experts_per_tok=row["topk"])
+    else:
+        settings = ModelOf(row, "llama", name=row["model"].lower())
+        row["ep"] = "1"
+    settings.update(Layout(row, "zero1"))
+    settings.update({
+        "cluster.hardware": BRIDGE_HARDWARE[row["accelerator"]], "training.precision": Precision(row),
+        "training.activation_checkpointing": "none", "training.attention": "flash", "training.dropout": 0})
+    step = Int(row, "global_batch") * Int(row, "seq") / (rate * Int(row, "gpus"))
+    return Row(row["id"], settings, {"step_time_s": step, "tokens_per_s_per_gpu": rate}, note, exclude, release)
+
+
+def Bridge(source):
+    rows = [BridgeRow(row) for row in source.Published("megatron_bridge")]
+    return [Table("megatron_bridge", "NVIDIA Megatron-Bridge: Llama 3 and Qwen3 on H100, B200 and GB200",
+                  "NVIDIA Megatron-Bridge performance summary, github.com/NVIDIA-NeMo/Megatron-Bridge @067f987", """\
+step time = global batch x sequence / (tokens per second and GPU x GPUs). Recomputation and offload are set by recipes
+that the page does not show: none presumed. MXFP8 and FP8 alike run as fp8_mixed. Experts: balanced routing, dropless.
+""", rows, {"training.attention": "Transformer Engine"})]
+
+
+# ---- NeMo AutoModel -----------------------------------------------------------------------------------------------
+
+def AutoModelRow(row):
+    if "LoRA" in row["citation"]:
+        exclude = "LoRA fine-tuning"
+    elif row["model"].startswith("Nemotron"):
+        exclude = "hybrid of state-space and attention layers, shape not in the table"
+    else:
+        exclude = "recomputation not stated, and without it the run does not fit"
+    note = f"{row['model']}, {row['gpus']} GPUs, {row['value']} s; {row['notes']}"
+    return Row(row["id"], {}, {}, note, exclude, row["citation"])
+
+
+def AutoModel(source):
+    rows = [AutoModelRow(row) for row in source.Published("nemo_automodel")]
+    return [Table("nemo_automodel", "NVIDIA NeMo AutoModel on H100", "NVIDIA NeMo AutoModel performance summary, "
+                  "github.com/NVIDIA-NeMo/Automodel docs/performance-summary.mdx",
+                  "No row states enough to be run; kept for the reasons.", rows)]
+
+
+def Tables(source):
+    return Dgxc(source) + Bridge(source) + AutoModel(source)
