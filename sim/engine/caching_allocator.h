@@ -1,0 +1,86 @@
+// Device memory under the rules of PyTorch's caching allocator
+// (c10/cuda/CUDACachingAllocator.cpp, PyTorch 2.x, default settings).
+//
+// Requests are rounded up to 512 B. Those of at most 1 MiB come from a small pool whose segments are
+// 2 MiB; larger ones from a large pool: segments of 20 MiB for requests below 10 MiB, else the request
+// rounded up to 2 MiB. Every stream has pools of its own. A free block is chosen best fit (smallest,
+// then lowest address) and split if the rest is at least 512 B (small pool) or more than 1 MiB (large
+// pool). Freed blocks merge with free neighbours of their segment. When the device is full, segments
+// that are wholly free are given back and the request is tried again.
+//
+// Absent: expandable segments, max_split_size, garbage collection, private pools of CUDA graphs, and
+// the time that cudaMalloc and cudaFree take.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "sim/base/units.h"
+
+namespace simulate {
+
+class CachingAllocator {
+ public:
+  using BlockId = uint32_t;
+  static constexpr BlockId kNone = 0xFFFFFFFF;
+
+  explicit CachingAllocator(Bytes capacity) : capacity_(capacity.value()) {}
+
+  // kNone: no free block and no room for a segment. REQUIRES: bytes > 0.
+  [[nodiscard]] BlockId Allocate(Bytes bytes, uint32_t stream);
+  // The second try: gives every wholly free segment back to the device first.
+  [[nodiscard]] BlockId Retry(Bytes bytes, uint32_t stream);
+  // The owner is done with it. Unless `in_use_elsewhere`, it may be reused at once; otherwise only
+  // after Release (record_stream).
+  void Free(BlockId block, bool in_use_elsewhere = false);
+  void Release(BlockId block);
+
+  // Forgets the device's limit, so that a run that is out of memory can show what it would need.
+  void LiftLimit();
+
+  [[nodiscard]] Bytes SizeOf(BlockId block) const { return Bytes(blocks_[block].size); }
+  [[nodiscard]] Bytes allocated() const { return Bytes(allocated_); }
+  [[nodiscard]] Bytes active() const { return Bytes(active_); }
+  [[nodiscard]] Bytes reserved() const { return Bytes(reserved_); }
+  // Times that a request needed its second try.
+  [[nodiscard]] uint32_t retries() const { return retries_; }
+
+ private:
+  enum class State : uint8_t { kFree, kAllocated, kInUseElsewhere };
+  struct Block {
+    int64_t size = 0;
+    uint64_t address = 0;
+    BlockId previous = kNone;  // neighbours within the segment
+    BlockId next = kNone;
+    uint32_t pool = 0;
+    State state = State::kFree;
+  };
+  struct FreeBlock {
+    int64_t size = 0;
+    uint64_t address = 0;
+    BlockId block = kNone;
+    [[nodiscard]] bool operator<(const FreeBlock& o) const {
+      return size != o.size ? size < o.size : address < o.address;
+    }
+  };
+
+  [[nodiscard]] BlockId TakeFree(uint32_t pool, int64_t size);
+  [[nodiscard]] BlockId NewSegment(uint32_t pool, int64_t size);
+  BlockId HandOut(BlockId block, int64_t size);
+  void GiveBackSegments();
+  void Split(BlockId block, int64_t size);
+  BlockId MergeWithNext(BlockId block);
+  void Insert(BlockId block);
+  void Erase(BlockId block);
+  BlockId NewBlock();
+
+  int64_t capacity_ = 0;
+  int64_t allocated_ = 0, active_ = 0, reserved_ = 0;
+  uint32_t retries_ = 0;
+  uint64_t next_address_ = 0;
+  std::vector<Block> blocks_;
+  std::vector<BlockId> unused_;
+  std::vector<std::vector<FreeBlock>> pools_;  // [2 * stream + large], each sorted
+};
+
+}  // namespace simulate

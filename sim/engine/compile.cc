@@ -1,0 +1,111 @@
+#include "sim/engine/compile.h"
+
+#include "sim/base/check.h"
+
+namespace simulate {
+
+HostCosts HostCostsOf(const Costs& costs) {
+  HostCosts host;
+  constexpr auto kLast = static_cast<size_t>(HostCall::kIteration);
+  static_assert(kLast < std::tuple_size_v<decltype(host.call)>);
+  for (size_t c = 0; c <= kLast; ++c) {
+    host.call[c] = SimTime::FromSeconds(costs.Host(static_cast<HostCall>(c))).picoseconds();
+  }
+  host.launch_latency = SimTime::FromSeconds(costs.LaunchLatency()).picoseconds();
+  return host;
+}
+
+namespace {
+
+class Compiler {
+ public:
+  Compiler(const Program& program, const RankProgram& rank)
+      : program_(program), rank_(rank), streams_(program.streams.size()), by_stream_(streams_),
+        place_(rank.instructions.size()) {
+    result_.calls.resize(program.communicators.size());
+  }
+
+  CompiledProgram Walk(const HostCosts& host) {
+    int64_t offset = 0;
+    for (uint32_t at = rank_.step_begin; at < rank_.instructions.size(); ++at) {
+      const Instruction& i = rank_.instructions[at];
+      offset += host.Of(i);
+      if (i.kind == InstructionKind::kHostWait && i.wait_count > 0) {
+        EndSegment(offset, i);
+        offset = 0;
+      } else if (IsLaunch(i.kind)) {
+        Launch(at, offset);
+      }
+    }
+    EndSegment(offset, Instruction{});
+    result_.stream_begin.push_back(0);
+    for (const std::vector<Task>& tasks : by_stream_) {
+      result_.tasks.insert(result_.tasks.end(), tasks.begin(), tasks.end());
+      result_.stream_begin.push_back(static_cast<uint32_t>(result_.tasks.size()));
+    }
+    return std::move(result_);
+  }
+
+ private:
+  // Waits on `own` are implied by its order; of several on one stream the last implies the others.
+  uint32_t AddWaits(const Instruction& i, StreamId own) {
+    const auto first = static_cast<uint32_t>(result_.waits.size());
+    for (const uint32_t wait : rank_.Waits(i)) {
+      const StreamWait& on = place_[wait];
+      if (on.stream == own) continue;
+      bool known = false;
+      for (size_t w = first; w < result_.waits.size(); ++w) {
+        if (result_.waits[w].stream != on.stream) continue;
+        result_.waits[w].position = std::max(result_.waits[w].position, on.position);
+        known = true;
+      }
+      if (!known) result_.waits.push_back(on);
+    }
+    return first;
+  }
+
+  void Launch(uint32_t at, int64_t offset) {
+    const Instruction& i = rank_.instructions[at];
+    std::vector<Task>& stream = by_stream_[i.stream];
+    place_[at] = {static_cast<uint32_t>(stream.size()), i.stream};
+    Task task{.offset = offset,
+              .segment = static_cast<uint32_t>(result_.segments.size()),
+              .first_wait = AddWaits(i, i.stream),
+              .object = i.object,
+              .launch = static_cast<uint32_t>(result_.launches.size()),
+              .kind = i.kind};
+    task.wait_count = static_cast<uint16_t>(result_.waits.size() - task.first_wait);
+    if (i.kind == InstructionKind::kCollective) {
+      std::vector<CallSite>& calls = result_.calls[program_.collectives[i.object].communicator];
+      task.call = static_cast<uint32_t>(calls.size());
+      calls.push_back({i.object, static_cast<uint32_t>(stream.size()), i.stream});
+    }
+    stream.push_back(task);
+    result_.launches.push_back(at);
+  }
+
+  void EndSegment(int64_t length, const Instruction& wait) {
+    constexpr StreamId kNotAStream = 0xFF;
+    Segment segment{.length = length, .first_wait = AddWaits(wait, kNotAStream)};
+    segment.wait_count = static_cast<uint32_t>(result_.waits.size()) - segment.first_wait;
+    result_.segments.push_back(segment);
+    for (const std::vector<Task>& tasks : by_stream_) {
+      result_.enqueued.push_back(static_cast<uint32_t>(tasks.size()));
+    }
+  }
+
+  const Program& program_;
+  const RankProgram& rank_;
+  size_t streams_;
+  std::vector<std::vector<Task>> by_stream_;
+  std::vector<StreamWait> place_;  // of every launch
+  CompiledProgram result_;
+};
+
+}  // namespace
+
+CompiledProgram Compile(const Program& program, const RankProgram& rank, const HostCosts& host) {
+  return Compiler(program, rank).Walk(host);
+}
+
+}  // namespace simulate

@@ -1,0 +1,156 @@
+#include "sim/engine/memory_replay.h"
+
+#include <algorithm>
+#include <deque>
+
+#include "sim/base/check.h"
+#include "sim/engine/caching_allocator.h"
+
+namespace simulate {
+
+namespace {
+
+constexpr size_t kSamples = 512;
+
+class MemoryReplay {
+ public:
+  MemoryReplay(const Program& program, const RankProgram& rank, std::span<const Span> spans, Bytes capacity)
+      : rank_(rank), allocator_(capacity), blocks_(rank.buffers.size(), CachingAllocator::kNone),
+        events_(program.streams.size()), pending_(rank.buffers.size(), 0), last_launch_(program.streams.size(), kNoLaunch),
+        end_(rank.instructions.size()) {
+    for (const Span& span : spans) end_[span.instruction] = span.end;
+  }
+
+  MemoryUse Run(const HostCosts& host) {
+    SimTime now;
+    for (uint32_t at = 0; at < rank_.instructions.size(); ++at) {
+      const Instruction& i = rank_.instructions[at];
+      if (at >= rank_.step_begin) now += SimTime(host.Of(i));
+      switch (i.kind) {
+        case InstructionKind::kKernel:
+        case InstructionKind::kCollective:
+        case InstructionKind::kTransfer: last_launch_[i.stream] = at; break;
+        case InstructionKind::kAllocate: Allocate(at, now); break;
+        case InstructionKind::kFree: Free(i, now); break;
+        case InstructionKind::kHostWait:
+          for (const uint32_t wait : rank_.Waits(i)) now = std::max(now, end_[wait]);
+          break;
+        case InstructionKind::kHostWork: break;
+      }
+    }
+    use_.retries = allocator_.retries();
+    Thin(now);
+    return std::move(use_);
+  }
+
+ private:
+  static constexpr uint32_t kNoLaunch = 0xFFFFFFFF;
+  struct PendingEvent {
+    SimTime done;
+    BufferId buffer = 0;
+  };
+
+  void Allocate(uint32_t at, SimTime now) {
+    const Instruction& i = rank_.instructions[at];
+    const Buffer& buffer = rank_.buffers[i.object];
+    if (buffer.bytes == Bytes(0)) return;
+    if (buffer.category == MemoryCategory::kFramework) {
+      use_.framework += buffer.bytes;
+      return;
+    }
+    ProcessEvents(now);
+    CachingAllocator::BlockId block = allocator_.Allocate(buffer.bytes, buffer.stream);
+    if (block == CachingAllocator::kNone) {
+      // The allocator then waits for every pending event, gives back what it can, and tries once more.
+      ProcessEvents(SimTime::Max());
+      block = allocator_.Retry(buffer.bytes, buffer.stream);
+    }
+    if (block == CachingAllocator::kNone) {
+      use_.out_of_memory = true;
+      use_.requested = buffer.bytes;
+      use_.failed_category = buffer.category;
+      use_.failed_instruction = at;
+      allocator_.LiftLimit();
+      block = allocator_.Allocate(buffer.bytes, buffer.stream);
+    }
+    blocks_[i.object] = block;
+    by_category_[static_cast<size_t>(buffer.category)] += allocator_.SizeOf(block);
+    if (allocator_.allocated() > use_.peak_allocated) {
+      use_.peak_allocated = allocator_.allocated();
+      use_.at_peak = by_category_;
+    }
+    use_.peak_active = std::max(use_.peak_active, allocator_.active());
+    use_.peak_reserved = std::max(use_.peak_reserved, allocator_.reserved());
+    Sample(now);
+  }
+
+  void Free(const Instruction& i, SimTime now) {
+    const Buffer& buffer = rank_.buffers[i.object];
+    const CachingAllocator::BlockId block = blocks_[i.object];
+    if (block == CachingAllocator::kNone) return;  // empty, or outside of the allocator
+    by_category_[static_cast<size_t>(buffer.category)] -= allocator_.SizeOf(block);
+    uint64_t used_by = 0;
+    for (const uint32_t wait : rank_.Waits(i)) used_by |= uint64_t{1} << rank_.instructions[wait].stream;
+    used_by &= ~(uint64_t{1} << buffer.stream);
+    for (uint32_t s = 0; s < events_.size(); ++s) {
+      if ((used_by >> s & 1) == 0) continue;
+      events_[s].push_back({end_[last_launch_[s]], i.object});
+      ++pending_[i.object];
+    }
+    allocator_.Free(block, pending_[i.object] > 0);
+    Sample(now);
+  }
+
+  // cudaEventQuery on each stream's oldest events, until one is not done.
+  void ProcessEvents(SimTime now) {
+    for (std::deque<PendingEvent>& events : events_) {
+      for (; !events.empty() && events.front().done <= now; events.pop_front()) {
+        const BufferId buffer = events.front().buffer;
+        if (--pending_[buffer] == 0) allocator_.Release(blocks_[buffer]);
+      }
+    }
+  }
+
+  void Sample(SimTime now) { use_.samples.push_back({now, allocator_.allocated(), allocator_.reserved()}); }
+
+  // Keeps the highest sample of each of kSamples equal intervals, and the first and the last.
+  void Thin(SimTime end) {
+    if (use_.samples.size() <= kSamples) return;
+    const int64_t width = end.picoseconds() / static_cast<int64_t>(kSamples) + 1;
+    std::vector<MemorySample> kept;
+    for (size_t s = 0; s < use_.samples.size(); ++s) {
+      const MemorySample& sample = use_.samples[s];
+      const bool same = !kept.empty() && s + 1 < use_.samples.size() &&
+                        kept.back().time.picoseconds() / width == sample.time.picoseconds() / width;
+      if (!same || kept.size() == 1) {
+        kept.push_back(sample);
+      } else if (sample.allocated > kept.back().allocated) {
+        kept.back() = sample;
+      }
+    }
+    use_.samples = std::move(kept);
+  }
+
+  const RankProgram& rank_;
+  CachingAllocator allocator_;
+  std::vector<CachingAllocator::BlockId> blocks_;   // by buffer
+  std::vector<std::deque<PendingEvent>> events_;    // by stream, in order
+  std::vector<uint8_t> pending_;                    // events that a buffer waits for
+  std::vector<uint32_t> last_launch_;               // by stream
+  std::vector<SimTime> end_;                        // by instruction
+  MemoryByCategory by_category_{};
+  MemoryUse use_;
+};
+
+}  // namespace
+
+MemoryUse ReplayMemory(const Program& program, const RankProgram& rank, const HostCosts& host,
+                       std::span<const Span> spans, Bytes capacity) {
+  Bytes framework;
+  for (const Buffer& buffer : rank.buffers) {
+    if (buffer.category == MemoryCategory::kFramework) framework += buffer.bytes;
+  }
+  return MemoryReplay(program, rank, spans, capacity - framework).Run(host);
+}
+
+}  // namespace simulate

@@ -1,0 +1,88 @@
+#include "sim/engine/simulate_ranks.h"
+
+#include <algorithm>
+#include <map>
+
+#include "sim/base/check.h"
+#include "sim/engine/fold.h"
+#include "sim/engine/memory_replay.h"
+#include "sim/engine/plan.h"
+#include "sim/engine/replay.h"
+
+namespace simulate {
+
+namespace {
+
+std::vector<double> ComputeOfRank(const Program& program, const RunOptions& options) {
+  std::vector<double> compute(program.world_size(), 1.0);
+  for (const RankSpeed& slow : options.slow_ranks) {
+    SIM_CHECK(slow.rank < compute.size(), "rank ", slow.rank, " does not exist");
+    SIM_CHECK(slow.compute > 0.0, "rank ", slow.rank, " would never end");
+    compute[slow.rank] *= slow.compute;
+  }
+  return compute;
+}
+
+// Ranks of one class that fared alike share one entry. `simulated[rank]` is their place in the replay.
+void FillRanks(const Folding& folding, const std::vector<uint32_t>& simulated, Replay& replay, Timeline& timeline) {
+  std::map<std::pair<uint32_t, uint64_t>, uint32_t> entries;
+  timeline.entry_of_rank.resize(folding.class_of_rank.size());
+  for (RankId r = 0; r < folding.class_of_rank.size(); ++r) {
+    const RankOutcome& outcome = replay.outcome(simulated[r]);
+    const auto [found, added] = entries.try_emplace({folding.class_of_rank[r], outcome.digest},
+                                                    static_cast<uint32_t>(timeline.ranks.size()));
+    if (added) {
+      RankTimeline& entry = timeline.ranks.emplace_back();
+      entry.rank = r;
+      entry.weight = 0;
+      entry.host_end = outcome.host_end;
+      entry.end = outcome.end;
+      entry.spans = replay.TakeSpans(simulated[r]);
+      timeline.end = std::max(timeline.end, outcome.end);
+    }
+    ++timeline.ranks[found->second].weight;
+    timeline.entry_of_rank[r] = found->second;
+  }
+}
+
+// An entry without spans (a rank that fared otherwise than its class) has the memory of its class.
+void FillMemory(const Program& program, const Folding& folding, const HostCosts& host, Bytes capacity,
+                bool keep_spans, Timeline& timeline) {
+  for (RankTimeline& entry : timeline.ranks) {
+    const RankId representative = folding.classes[folding.class_of_rank[entry.rank]].representative;
+    if (representative == entry.rank) {
+      entry.memory = ReplayMemory(program, program.programs[program.program_of_rank[entry.rank]], host, entry.spans,
+                                  capacity);
+      if (!keep_spans) entry.spans = {};
+    } else {
+      entry.memory = timeline.ranks[timeline.entry_of_rank[representative]].memory;
+    }
+  }
+}
+
+}  // namespace
+
+Timeline RunWith(const Costs& costs, const Program& program, const RunOptions& options) {
+  const std::vector<double> compute = ComputeOfRank(program, options);
+  const std::vector<Membership> memberships = MembershipsOf(program);
+  const Folding folded = Fold(program, memberships, costs, compute);
+  const Folding every = options.unfold ? Unfolded(program) : Folding{};
+  const Folding& used = options.unfold ? every : folded;
+  const Plan plan = MakePlan(program, memberships, used, costs, compute);
+
+  std::vector<uint8_t> record(plan.ranks.size(), 0);
+  for (const RankClass& c : folded.classes) record[used.class_of_rank[c.representative]] = 1;
+  Replay replay(program, plan, costs, std::move(record));
+  replay.Run();
+
+  Timeline timeline;
+  FillRanks(folded, used.class_of_rank, replay, timeline);
+  FillMemory(program, folded, plan.host, costs.Memory(), options.record_spans, timeline);
+  timeline.links = replay.LinkUses();
+  timeline.kernels = plan.kernels;
+  timeline.collectives = plan.collectives;
+  timeline.stats = replay.stats();
+  return timeline;
+}
+
+}  // namespace simulate
