@@ -1,16 +1,119 @@
 #include "sim/config/read_accelerator.h"
 
-namespace simulate {
+#include <array>
+#include <initializer_list>
+#include <utility>
 
-// Placeholder: datasheet only. The kernel room's owner replaces this file.
+namespace simulate {
+namespace {
+
+constexpr std::initializer_list<std::pair<const char*, Confidence>> kConfidences = {
+    {"measured", Confidence::kMeasured}, {"calibrated", Confidence::kCalibrated}, {"coarse", Confidence::kCoarse}};
+
+constexpr std::array<std::pair<const char*, MemoryAccess>, kMemoryAccesses> kAccesses = {{
+    {"elementwise", MemoryAccess::kElementwise}, {"broadcast", MemoryAccess::kBroadcast},
+    {"mixed_types", MemoryAccess::kMixedTypes}, {"transpose", MemoryAccess::kTranspose},
+    {"row_reduction", MemoryAccess::kRowReduction}, {"row_reduction_backward", MemoryAccess::kRowReductionBackward},
+    {"column_reduction", MemoryAccess::kColumnReduction}, {"gather", MemoryAccess::kGather},
+    {"scatter_add", MemoryAccess::kScatterAdd}, {"loss", MemoryAccess::kLoss},
+    {"multi_tensor", MemoryAccess::kMultiTensor}, {"activation", MemoryAccess::kActivation},
+    {"dropout", MemoryAccess::kDropout}, {"strided", MemoryAccess::kStrided},
+    {"transpose_inner", MemoryAccess::kTransposeInner}, {"layer_norm", MemoryAccess::kLayerNorm},
+    {"softmax", MemoryAccess::kSoftmax}, {"norm_weight_gradient", MemoryAccess::kNormWeightGradient},
+    {"optimizer", MemoryAccess::kOptimizer}}};
+
+constexpr std::array<std::pair<const char*, HostCall>, kHostCalls> kCalls = {{
+    {"none", HostCall::kNone}, {"inner", HostCall::kInner}, {"operator", HostCall::kOperator},
+    {"autograd_node", HostCall::kAutogradNode}, {"cast", HostCall::kCast}, {"view", HostCall::kView},
+    {"autograd_view", HostCall::kAutogradView}, {"module", HostCall::kModule}, {"fsdp1_unit", HostCall::kFsdp1Unit},
+    {"fsdp2_unit", HostCall::kFsdp2Unit}, {"ddp_hook", HostCall::kDdpHook}, {"collective", HostCall::kCollective},
+    {"optimizer_step", HostCall::kOptimizerStep}, {"zero_grad", HostCall::kZeroGrad},
+    {"iteration", HostCall::kIteration}}};
+
+void ReadGemm(MapReader& r, GemmCalibration* c) {
+  r.Optional("efficiency", &c->efficiency);
+  r.Optional("efficiency_fp8", &c->efficiency_fp8);
+  r.Optional("efficiency_tf32", &c->efficiency_tf32);
+  r.Optional("efficiency_fp32", &c->efficiency_fp32);
+  r.Optional("tile_traffic", &c->tile_traffic);
+  r.Optional("tile_drain", &c->tile_drain);
+  r.Optional("split_reduction", &c->split_reduction);
+  r.Optional("unaligned", &c->unaligned);
+  r.Optional("half_aligned", &c->half_aligned);
+}
+
+void ReadAttention(MapReader& r, std::array<AttentionCalibration, 2>* directions) {
+  constexpr std::array<const char*, 2> kDirections = {"forward", "backward"};
+  for (int i = 0; i < 2; ++i) {
+    r.Map(kDirections[i], [&](MapReader& m) {
+      AttentionCalibration& c = (*directions)[i];
+      m.Optional("efficiency", &c.efficiency);
+      m.Optional("softmax_cycles", &c.softmax_cycles);
+      m.Optional("block", &c.block);
+      m.Optional("tensor_passes", &c.tensor_passes);
+      m.Optional("launch", &c.launch);
+    });
+  }
+}
+
+void ReadMemory(MapReader& r, MemoryCalibration* c) {
+  r.Optional("ramp", &c->ramp);
+  r.Optional("cache_speedup", &c->cache_speedup);
+  r.Map("kernels", [&](MapReader& kernels) {
+    for (const auto& [name, access] : kAccesses) {
+      kernels.Map(name, [&, a = access](MapReader& m) {
+        AccessCalibration& kernel = c->access[static_cast<int>(a)];
+        m.Optional("bandwidth", &kernel.bandwidth);
+        m.Optional("cycles_per_element", &kernel.cycles_per_element);
+        m.Optional("cycles_per_row", &kernel.cycles_per_row);
+        m.Optional("fixed", &kernel.fixed);
+      });
+    }
+  });
+}
+
+void ReadCalibration(MapReader& r, Calibration* c) {
+  r.Enum("confidence", kConfidences, &c->confidence);
+  r.Optional("source", &c->source);
+  r.Optional("launch_gap", &c->launch_gap);
+  r.Map("gemm", [&](MapReader& m) { ReadGemm(m, &c->gemm); });
+  r.Map("attention", [&](MapReader& m) {
+    constexpr std::array<const char*, kAttentionKernels> kKernels = {"flash", "memory_efficient", "flash2"};
+    for (int i = 0; i < kAttentionKernels; ++i) {
+      m.Map(kKernels[i], [&](MapReader& k) { ReadAttention(k, &c->attention[i]); });
+    }
+  });
+  r.Map("memory", [&](MapReader& m) { ReadMemory(m, &c->memory); });
+  r.Map("power", [&](MapReader& m) {
+    m.Optional("droop", &c->power.droop);
+    m.Optional("reaction", &c->power.reaction);
+  });
+  r.Map("contention", [&](MapReader& m) {
+    m.Optional("lost_waves", &c->contention.lost_waves);
+    m.Optional("collective_by_memory", &c->contention.collective_by_memory);
+    m.Optional("collective_by_compute", &c->contention.collective_by_compute);
+  });
+}
+
+void ReadHost(MapReader& r, HostCalibration* c) {
+  r.Enum("confidence", kConfidences, &c->confidence);
+  r.Optional("source", &c->source);
+  r.Optional("launch_latency", &c->launch_latency);
+  r.Map("calls", [&](MapReader& m) {
+    for (const auto& [name, call] : kCalls) m.Optional(name, &c->cost[static_cast<int>(call)]);
+  });
+}
+
+}  // namespace
+
 bool ReadAccelerator(ValueReader& value, AcceleratorSpec* out) {
   return value.ReadMap([&](MapReader& r) {
     r.Required("name", &out->name);
     r.Required("memory", &out->memory);
     r.Required("memory_bandwidth", &out->memory_bandwidth);
-    r.Optional("l2_cache", &out->l2_cache);
-    r.Optional("compute_units", &out->compute_units);
-    r.Optional("clock", &out->clock);
+    r.Required("l2_cache", &out->l2_cache);
+    r.Integer("compute_units", 1, 1'000'000, &out->compute_units, /*required=*/true);
+    r.Required("clock", &out->clock);
     r.Optional("power", &out->power);
     r.Map("peak", [&](MapReader& p) {
       p.Optional("fp32", &out->peak_fp32);
@@ -19,6 +122,12 @@ bool ReadAccelerator(ValueReader& value, AcceleratorSpec* out) {
       p.Optional("bf16", &out->peak_bf16);
       p.Optional("fp8", &out->peak_fp8);
       p.Optional("int8", &out->peak_int8);
+    }, /*required=*/true);
+    r.Map("calibration", [&](MapReader& m) { ReadCalibration(m, &out->calibration); });
+    r.Map("host", [&](MapReader& m) { ReadHost(m, &out->host); });
+    r.List("sources", [&](ValueReader& v) {
+      std::string text;
+      if (v.Read(&text)) out->sources.push_back(text);
     });
   });
 }

@@ -15,20 +15,31 @@ enum class KernelKind : uint8_t {
   kMemory,     // bound by memory traffic: elementwise, norms, softmax, casts, embedding, loss, optimizer
 };
 
-// The memory traffic's shape, which decides how much of the bandwidth it reaches.
+// The kernel that moves the bytes: decides the share of the bandwidth it reaches, and what it spends on
+// arithmetic and addresses per element. `rows` x `columns` are the extents of its output (or, for
+// reductions, of what it reads); name the most specific one.
 enum class MemoryAccess : uint8_t {
-  kElementwise,      // contiguous, vectorised: copies, adds, activations, dropout, casts
-  kBroadcast,        // an operand is broadcast or strided, so the vectorised path is not taken
-  kMixedTypes,       // elementwise over operands of different types, not vectorised (bf16 to fp32, fp32 + bf16; not fp32 to bf16)
-  kTranspose,        // strided copy (`.contiguous()` after a transpose)
-  kRowReduction,     // one pass along rows: norms, softmax (forward)
-  kRowReductionBackward,
-  kColumnReduction,  // sums over rows: bias gradients, norm weight gradients
+  kElementwise,      // contiguous, vectorised: copies, fills, adds, relu, casts to a narrower type
+  kBroadcast,        // an operand is broadcast or strided along rows: the vectorised path is not taken
+  kMixedTypes,       // operands of different types, not vectorised (bf16 to fp32, fp32 + bf16; not fp32 to bf16)
+  kTranspose,        // strided copy that keeps the last dimension (`.contiguous()` after swapping heads and length)
+  kRowReduction,     // along rows: RMSNorm, mean, sum (forward)
+  kRowReductionBackward,  // the input's gradient of a norm, softmax backward (its second kernel; the first is a product)
+  kColumnReduction,  // sums over rows: bias gradients
   kGather,           // embedding look-up
-  kScatterAdd,       // embedding gradient
-  kLoss,             // log-softmax and negative log-likelihood over the vocabulary
-  kMultiTensor,      // one launch over many tensors: fused or foreach optimizer, flattening, clipping
+  kScatterAdd,       // embedding gradient: rows tokens of `columns`; written: the whole table
+  kLoss,             // log-softmax over the vocabulary, forward or backward
+  kMultiTensor,      // one launch over many tensors: foreach operators, flattening, gradient norm
+  kActivation,       // contiguous with exponentials or erf: GELU, SiLU and their gradients
+  kDropout,          // contiguous with random numbers (the backward is kElementwise)
+  kStrided,          // broadcast whose other operand jumps a sector per element (T5's bias, permuted to [1, heads, q, k])
+  kTransposeInner,   // copy that swaps the last dimension
+  kLayerNorm,        // LayerNorm forward
+  kSoftmax,          // softmax forward
+  kNormWeightGradient,  // sums over rows of gradient times normalised input: weight (and bias) of a norm
+  kOptimizer,        // fused AdamW
 };
+inline constexpr int kMemoryAccesses = static_cast<int>(MemoryAccess::kOptimizer) + 1;
 
 // Which of a linear layer's three products this is; decides operand layouts.
 // forward Y[M,N] = X[M,K] W[N,K]^T, data gradient dX[M,K] = dY[M,N] W, weight gradient dW[N,K] = dY^T X.
@@ -45,7 +56,10 @@ struct GemmShape {
   auto operator<=>(const GemmShape&) const = default;
 };
 
-enum class AttentionKernel : uint8_t { kFlash, kMemoryEfficient };
+// kFlash is the framework's best fused kernel on the accelerator (cuDNN on Hopper in PyTorch 2.11, FlashAttention-2 on
+// Ampere); kFlash2 is FlashAttention-2 everywhere, as software of 2023 and 2024 used it.
+enum class AttentionKernel : uint8_t { kFlash, kMemoryEfficient, kFlash2 };
+inline constexpr int kAttentionKernels = 3;
 
 struct AttentionShape {
   int64_t batch = 0;
@@ -74,10 +88,11 @@ enum class HostCall : uint8_t {
   kFsdp2Unit,        // one pre- or post-hook of fully_shard
   kDdpHook,          // one gradient-ready hook of DistributedDataParallel
   kCollective,       // one call of torch.distributed
-  kOptimizerStep,    // one optimizer call over all parameters
-  kZeroGrad,
+  kOptimizerStep,    // one optimizer call: paid once per parameter tensor
+  kZeroGrad,         // once per parameter tensor
   kIteration,        // data loading and loop overhead, once a step
 };
+inline constexpr int kHostCalls = static_cast<int>(HostCall::kIteration) + 1;
 
 struct KernelWork {
   KernelKind kind = KernelKind::kMemory;
@@ -85,7 +100,7 @@ struct KernelWork {
   GemmShape gemm;                      // kGemm
   AttentionShape attention;            // kAttention
   MemoryAccess access = MemoryAccess::kElementwise;  // kMemory
-  int64_t rows = 0;                    // kMemory: extent reduced over or kept, where it matters
+  int64_t rows = 0;                    // kMemory: extents, see MemoryAccess; 0: worked out from the bytes
   int64_t columns = 0;
   Flops flops;                         // arithmetic as counted by convention: 2 per multiply-add
   Bytes read;                          // from device memory, each operand once

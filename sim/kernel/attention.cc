@@ -1,0 +1,42 @@
+#include "sim/kernel/attention.h"
+
+#include <cmath>
+
+#include "sim/base/check.h"
+
+namespace simulate {
+namespace {
+
+constexpr double kBlock = 128;
+
+// Blocks of scores that are computed, for one head of one sequence.
+double ScoreBlocks(const AttentionShape& s) {
+  const double rows = std::ceil(static_cast<double>(s.query_length) / kBlock);
+  const double columns = std::ceil(static_cast<double>(s.key_length) / kBlock);
+  // The mask's diagonal ends at the last key, so later queries see more when there are more keys than queries.
+  return s.causal ? rows * columns - rows * (rows - 1) / 2 : rows * columns;
+}
+
+}  // namespace
+
+Seconds AttentionTime(const AttentionShape& s, DType type, const AcceleratorSpec& a) {
+  SIM_CHECK(s.batch >= 1 && s.query_heads >= 1 && s.query_length >= 1 && s.key_length >= 1 && s.head_dim >= 1, "empty attention");
+  const double peak = a.Peak(type).value();
+  SIM_CHECK(peak > 0, a.name, " has no multipliers for ", Name(type));
+  const AttentionCalibration& c = a.calibration.attention[static_cast<int>(s.kernel)][s.backward ? 1 : 0];
+  const double units = static_cast<double>(a.compute_units);
+  const double heads = static_cast<double>(s.batch) * static_cast<double>(s.query_heads);
+  const double blocks = heads * std::ceil(static_cast<double>(s.query_length) / kBlock);
+  const double scores = heads * ScoreBlocks(s) * kBlock * kBlock;
+  const double products = 4.0 * static_cast<double>(s.head_dim) * (s.backward ? 2.5 : 1.0) * units / (peak * c.efficiency);
+  const double softmax = c.softmax_cycles / a.clock.value();
+  const double tensor = 0.5 * static_cast<double>(s.batch) * static_cast<double>(s.head_dim) *
+      static_cast<double>(SizeOf(type, 1).value()) *
+      (static_cast<double>(s.query_heads * s.query_length) + static_cast<double>(s.key_value_heads * s.key_length));
+  const double bandwidth =
+      a.memory_bandwidth.value() * a.calibration.memory.access[static_cast<int>(MemoryAccess::kElementwise)].bandwidth;
+  return c.launch + Seconds(blocks / units * c.block.value() + scores / units * (softmax + products) +
+                            c.tensor_passes * tensor / bandwidth);
+}
+
+}  // namespace simulate

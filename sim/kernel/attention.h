@@ -1,0 +1,22 @@
+// Time of fused attention (FlashAttention, Dao 2023, arXiv:2307.08691; its kernels work on blocks of queries).
+//
+//   t = launch + blocks/units * block + scores/units * (softmax + products) + tensor_passes * bytes / bandwidth
+//   blocks = batch * heads * ceil(q/128);  scores = 128 * 128 for each block of scores that is not masked out
+//   softmax = cycles per score / clock (16 exponentials per unit and cycle give 1/16)
+//   products = 4 d / (peak/units * efficiency) per score forward, 2.5 times that backward (five products for two)
+//
+// A causal mask leaves n(n+1)/2 of n^2 blocks. Grouped heads share keys and values, which saves traffic only.
+// Absent: the tail of the last wave (schedulers balance it), head sizes above 256, dropout inside the kernel.
+#pragma once
+
+#include "sim/base/units.h"
+#include "sim/spec/accelerator.h"
+#include "sim/spec/dtype.h"
+#include "sim/spec/kernel_work.h"
+
+namespace simulate {
+
+// Alone, launch gap not included. REQUIRES: extents >= 1; a peak above 0 for the type.
+[[nodiscard]] Seconds AttentionTime(const AttentionShape& shape, DType type, const AcceleratorSpec& accelerator);
+
+}  // namespace simulate

@@ -1,0 +1,79 @@
+#include "sim/kernel/gemm.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "sim/base/check.h"
+#include "sim/kernel/power.h"
+
+namespace simulate {
+namespace {
+
+struct Tile {
+  double m, n;
+};
+
+// What cuBLAS chooses from on Ampere and Hopper, in essence (nvjet and xmma kernel names in profiles).
+constexpr std::array<Tile, 11> kTiles = {{{64, 64}, {128, 64}, {64, 128}, {128, 128}, {192, 128}, {128, 192}, {256, 128},
+                                          {128, 256}, {320, 128}, {64, 256}, {256, 64}}};
+constexpr std::array<int, 8> kSplits = {1, 2, 3, 4, 6, 8, 12, 16};
+constexpr double kInnerStep = 64;   // k is processed in steps of this many 16-bit elements
+constexpr double kOverlap = 2.5;    // p of the norm
+
+double Efficiency(const GemmShape& shape, DType type, const GemmCalibration& c) {
+  if (type == DType::kFp32) return c.efficiency_fp32;
+  const int64_t odd_bits = shape.m | shape.n | shape.k;
+  if (odd_bits % 2 != 0) return c.unaligned;
+  // m is the contiguous extent of no operand in a forward product, so it may be anything there.
+  const int64_t contiguous = shape.n | shape.k | (shape.pass == GemmPass::kWeightGradient ? shape.m : 0);
+  if (contiguous % 8 != 0) return c.half_aligned;
+  if (type == DType::kTf32) return c.efficiency_tf32;
+  if (type == DType::kFp8 || type == DType::kInt8) return c.efficiency_fp8;
+  return c.efficiency;
+}
+
+double ResultSize(DType type) { return type == DType::kFp32 || type == DType::kTf32 ? 4.0 : 2.0; }
+double OperandSize(DType type) { return static_cast<double>(SizeOf(type, 1).value()); }
+
+}  // namespace
+
+double GemmBytes(const GemmShape& s, DType type) {
+  const double m = static_cast<double>(s.m), n = static_cast<double>(s.n), k = static_cast<double>(s.k);
+  return static_cast<double>(s.batch) * (OperandSize(type) * (m * k + n * k) + ResultSize(type) * m * n);
+}
+
+GemmPlan PlanGemm(const GemmShape& s, DType type, const AcceleratorSpec& a) {
+  const GemmCalibration& c = a.calibration.gemm;
+  const double peak = a.Peak(type).value();
+  SIM_CHECK(peak > 0, a.name, " has no multipliers for ", Name(type));
+  SIM_CHECK(s.batch >= 1 && s.m >= 1 && s.n >= 1 && s.k >= 1, "empty product");
+  const double units = static_cast<double>(a.compute_units);
+  const double full_rate = peak / units * Efficiency(s, type, c);
+  const double m = static_cast<double>(s.m), n = static_cast<double>(s.n);
+  const double inner_step = kInnerStep * 2.0 / OperandSize(type);
+  const double memory = GemmBytes(s, type) / (a.memory_bandwidth.value() *
+      a.calibration.memory.access[static_cast<int>(MemoryAccess::kElementwise)].bandwidth);
+  GemmPlan best;
+  for (const Tile& tile : kTiles) {
+    const double rate = full_rate / (1.0 + c.tile_traffic * (128.0 / tile.m + 128.0 / tile.n));
+    const double area = tile.m * tile.n;
+    const double drain = c.tile_drain.value() * area / (256.0 * 128.0) * ResultSize(type) / 2.0;
+    const double tiles = static_cast<double>(s.batch) * std::ceil(m / tile.m) * std::ceil(n / tile.n);
+    for (const int split : kSplits) {
+      const double inner = std::ceil(static_cast<double>(s.k) / split / inner_step) * inner_step;
+      const double waves = std::ceil(tiles * split / units);
+      const double per_tile = 2.0 * area * inner / rate + drain * (split > 1 ? 2.0 : 1.0);
+      const double compute = waves * per_tile + (split > 1 ? c.split_reduction.value() : 0.0);
+      const double time = std::pow(std::pow(compute, kOverlap) + std::pow(memory, kOverlap), 1.0 / kOverlap);
+      if (best.tiles == 0 || time < best.time.value()) {
+        best = {Seconds(time), static_cast<int64_t>(tiles * split), waves, memory > compute};
+      }
+      if (split * inner_step >= static_cast<double>(s.k)) break;
+    }
+  }
+  best.time = UnderPowerLimit(best.time, a.calibration.power) + a.calibration.memory.ramp;
+  return best;
+}
+
+}  // namespace simulate

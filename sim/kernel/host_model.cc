@@ -1,0 +1,41 @@
+#include "sim/kernel/host_model.h"
+
+namespace simulate {
+namespace {
+
+// What is left of an eager call's cost.
+//   compiled    TorchInductor's generated wrapper launches fused kernels one by one: the bare launch stays, dispatch, autograd,
+//               views, casts and module calls are gone.
+//   cuda_graph  the whole step is one launch.
+//   megatron    eager PyTorch; its fused kernels are the model's business.
+//   neuron      compiled ahead of time; the host starts one graph per step.
+double Share(HostCall call, Runtime runtime) {
+  if (runtime == Runtime::kEager || runtime == Runtime::kMegatron) return 1.0;
+  if (call == HostCall::kIteration) return 1.0;
+  if (runtime == Runtime::kCudaGraph || runtime == Runtime::kNeuron) return 0.0;
+  switch (call) {
+    case HostCall::kCast:
+    case HostCall::kView:
+    case HostCall::kAutogradView:
+    case HostCall::kModule: return 0.0;
+    default: return 1.0;
+  }
+}
+
+// Compiled code calls a kernel as an eager operator's inner launches are called.
+HostCall Effective(HostCall call, Runtime runtime) {
+  const bool dispatched = call == HostCall::kOperator || call == HostCall::kAutogradNode;
+  return runtime == Runtime::kCompiled && dispatched ? HostCall::kInner : call;
+}
+
+}  // namespace
+
+HostModel::HostModel(const HostCalibration& calibration, Runtime runtime) : calibration_(calibration), runtime_(runtime) {}
+
+Seconds HostModel::Cost(HostCall call) const {
+  return calibration_.cost[static_cast<int>(Effective(call, runtime_))] * Share(call, runtime_);
+}
+
+Seconds HostModel::launch_latency() const { return calibration_.launch_latency; }
+
+}  // namespace simulate

@@ -1,0 +1,66 @@
+#include "sim/kernel/kernel_model.h"
+
+#include <catch2/catch.hpp>
+
+#include "sim/kernel/gemm.h"
+
+namespace simulate {
+namespace {
+
+// A device with round numbers: 10 units of 1 TFLOPS, 1 TB/s, no overheads.
+AcceleratorSpec Round() {
+  AcceleratorSpec a;
+  a.name = "round";
+  a.memory = GiB(80);
+  a.memory_bandwidth = GBps(1e6);
+  a.compute_units = 10;
+  a.clock = Hertz(1e9);
+  a.peak_bf16 = TFlops(10);
+  a.calibration.gemm.efficiency = 1.0;
+  a.calibration.gemm.tile_traffic = 0.0;
+  for (AccessCalibration& access : a.calibration.memory.access) access.bandwidth = 1.0;
+  return a;
+}
+
+KernelWork Gemm(int64_t m, int64_t n, int64_t k) {
+  KernelWork w;
+  w.kind = KernelKind::kGemm;
+  w.gemm = {1, m, n, k, GemmPass::kForward};
+  return w;
+}
+
+TEST_CASE("a product that fills every unit takes its FLOPs over the peak", "[kernel]") {
+  // 5 x 2 tiles of 256 x 128 for 10 units: one wave, no tile half empty.
+  const GemmPlan plan = PlanGemm(Gemm(1280, 256, 4096).gemm, DType::kBf16, Round());
+  CHECK(plan.time.value() == Approx(2.0 * 1280 * 256 * 4096 / 10e12).epsilon(1e-3));
+}
+
+TEST_CASE("one tile more than the units starts another wave", "[kernel]") {
+  AcceleratorSpec a = Round();
+  const KernelModel model(a);
+  const double full = model.Cost(Gemm(64 * 10, 64, 64)).time.value();
+  const double more = model.Cost(Gemm(64 * 10 + 8, 64, 64)).time.value();
+  CHECK(more == Approx(2 * full).epsilon(0.01));
+}
+
+TEST_CASE("memory-bound kernels take bytes over bandwidth", "[kernel]") {
+  AcceleratorSpec a = Round();
+  a.memory_bandwidth = GBps(1000);
+  KernelWork w;
+  w.kind = KernelKind::kMemory;
+  w.read = Bytes(int64_t{1} << 30);
+  w.written = Bytes(int64_t{1} << 30);
+  CHECK(KernelModel(a).Cost(w).time.value() == Approx(2.0 * (int64_t{1} << 30) / 1e12));
+}
+
+TEST_CASE("a collective takes units away and nothing when it has none", "[kernel]") {
+  const KernelModel model(Round());
+  const KernelWork w = Gemm(6400, 6400, 4096);
+  CHECK(model.Beside(w, {0, GBps(0)}).kernel == 1.0);
+  const Slowdown two = model.Beside(w, {2, GBps(100)});
+  CHECK(two.kernel > 1.25);   // 10 / 8, and the wave that waits
+  CHECK(two.collective > 1.0);
+}
+
+}  // namespace
+}  // namespace simulate
