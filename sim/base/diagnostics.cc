@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -110,6 +111,15 @@ Diagnostic& Diagnostics::Error(std::string message, SourceLocation where) {
 Diagnostic& Diagnostics::Warning(std::string message, SourceLocation where) {
   diagnostics_.push_back({Severity::kWarning, std::move(message), std::move(where), {}, {}, {}});
   return diagnostics_.back();
+}
+
+void Diagnostics::Deduplicate() {
+  std::set<std::tuple<std::string, std::string, std::string, int, int>> seen;
+  std::vector<Diagnostic> kept;
+  for (Diagnostic& d : diagnostics_) {
+    if (seen.emplace(d.message, d.label, d.where.file, d.where.line, d.where.column).second) kept.push_back(std::move(d));
+  }
+  diagnostics_ = std::move(kept);
 }
 
 bool Diagnostics::HasErrors() const {

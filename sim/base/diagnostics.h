@@ -54,6 +54,9 @@ class Diagnostics {
   Diagnostic& Error(std::string message, SourceLocation where = {});
   Diagnostic& Warning(std::string message, SourceLocation where = {});
 
+  // Drops exact repetitions, as the points of a sweep make them.
+  void Deduplicate();
+
   [[nodiscard]] bool HasErrors() const;
   [[nodiscard]] const std::vector<Diagnostic>& all() const { return diagnostics_; }
 

@@ -29,7 +29,8 @@ bool IsFolder(const std::string& path) {
 }
 
 bool LooksLikePath(const std::string& name) {
-  return absl::StrContains(name, "/") || absl::EndsWith(name, ".yaml") || absl::EndsWith(name, ".yml");
+  return absl::StrContains(name, "/") || absl::EndsWith(name, ".yaml") || absl::EndsWith(name, ".yml") ||
+         absl::EndsWith(name, ".json");
 }
 
 std::string FolderOf(const std::string& file) { return fs::path(file).parent_path().string(); }
@@ -74,7 +75,7 @@ FileLoader::FileLoader(SearchPath search, Diagnostics& diagnostics)
     : search_(std::move(search)), diagnostics_(&diagnostics) {}
 
 std::string FileLoader::Find(const std::string& name, const std::string& folder, const std::string& from) const {
-  if (LooksLikePath(name)) {
+  if (LooksLikePath(name) || from.empty()) {
     if (fs::path(name).is_relative() && !from.empty()) {
       const std::string beside = JoinPath(FolderOf(from), name);
       if (IsFile(beside)) return beside;
@@ -134,6 +135,7 @@ const Node* FileLoader::Open(const std::string& name, const std::string& folder,
                              const std::string& path) {
   const std::string file = Find(name, folder, used_at.file);
   if (!file.empty()) return LoadFile(file);
+  if (used_at.file.empty() && IsFolder(name)) return LoadFile(name);  // says that it is a folder
   ReportMissing(name, folder, used_at, path);
   return nullptr;
 }

@@ -366,6 +366,7 @@ SourceLocation MapReader::where_key(std::string_view key) const {
 
 const std::string& MapReader::path() const { return state_->path; }
 std::string MapReader::path(std::string_view key) const { return Join(state_->path, key); }
+const Node& MapReader::node() const { return *state_->node; }
 Diagnostics& MapReader::diagnostics() { return *state_->diagnostics; }
 
 Diagnostic& MapReader::Error(std::string_view key, std::string message) {

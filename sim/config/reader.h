@@ -134,6 +134,7 @@ class MapReader {
   [[nodiscard]] SourceLocation where_key(std::string_view key) const;   // of the key; the mapping's if absent
   [[nodiscard]] const std::string& path() const;
   [[nodiscard]] std::string path(std::string_view key) const;
+  [[nodiscard]] const Node& node() const;
   [[nodiscard]] Diagnostics& diagnostics();
   Diagnostic& Error(std::string_view key, std::string message);         // at the key's value
   // Reports unknown and missing keys. Called by ReadMap and by the destructor; further calls do nothing.

@@ -11,6 +11,19 @@ enum class Norm : uint8_t { kLayerNorm, kRmsNorm };
 enum class Activation : uint8_t { kGelu, kGeluTanh, kRelu, kSilu };
 enum class Positions : uint8_t { kNone, kLearned, kRotary, kAlibi, kRelativeBias };
 
+[[nodiscard]] constexpr const char* Name(ModelFamily family) {
+  switch (family) {
+    case ModelFamily::kGpt2: return "gpt2";
+    case ModelFamily::kGptNeox: return "gpt_neox";
+    case ModelFamily::kMpt: return "mpt";
+    case ModelFamily::kLlama: return "llama";
+    case ModelFamily::kMixtral: return "mixtral";
+    case ModelFamily::kDeepseekV3: return "deepseek_v3";
+    case ModelFamily::kT5: return "t5";
+  }
+  return "";
+}
+
 struct ExpertsSpec {
   int64_t num_local_experts = 0;       // 0: dense
   int64_t num_experts_per_tok = 0;
@@ -47,9 +60,12 @@ struct ModelSpec {
   bool norm_bias = false;
   bool gated_mlp = false;
   bool fused_qkv = false;              // one projection for q, k and v
+  bool parallel_residual = false;      // GPT-NeoX: attention and MLP read the same input and are added together
+  bool qk_norm = false;                // a norm on queries and keys
   Norm norm = Norm::kLayerNorm;
   Activation activation = Activation::kGelu;
   Positions positions = Positions::kLearned;
+  int64_t relative_attention_num_buckets = 0;   // kRelativeBias: rows of the bias table
   ExpertsSpec experts;
   LatentAttentionSpec latent_attention;
 };

@@ -1,0 +1,318 @@
+#include "sim/config/check_scenario.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "sim/config/tree_edit.h"
+
+namespace simulate {
+namespace {
+
+std::vector<int64_t> DivisorsUpTo(int64_t n, int64_t most) {
+  std::vector<int64_t> divisors;
+  for (int64_t d = 1; d <= std::min({n, most, int64_t{100'000}}); ++d) {
+    if (n % d == 0) divisors.push_back(d);
+  }
+  return divisors;
+}
+
+class Checker {
+ public:
+  Checker(const ScenarioSource& source, Scenario* scenario, Diagnostics& diagnostics)
+      : source_(source), s_(*scenario), diagnostics_(diagnostics) {}
+
+  bool Check() {
+    Gpus();
+    Product();
+    Tensor();
+    Pipeline();
+    Sequence();
+    Experts();
+    Sharding();
+    Batch();
+    PipelineFill();
+    Precision();
+    Perturbations();
+    Magnitude();
+    return ok_;
+  }
+
+ private:
+  SourceLocation At(const std::string& path) const { return LocationOf(source_.tree, path); }
+
+  Diagnostic& Error(std::string message, const std::string& path) {
+    ok_ = false;
+    return diagnostics_.Error(std::move(message), At(path));
+  }
+  void NoteModel(Diagnostic& d, const std::string& key, const std::string& fact) const {
+    auto found = source_.model_where.find(key);
+    if (found == source_.model_where.end()) found = source_.model_where.find("");
+    d.notes.push_back({fact, found == source_.model_where.end() ? SourceLocation{} : found->second});
+  }
+  void Note(Diagnostic& d, const std::string& path, const std::string& fact) const {
+    d.notes.push_back({fact, At(path)});
+  }
+  static void HelpDivisors(Diagnostic& d, int64_t n, int64_t most, const std::string& bound) {
+    d.help.push_back(absl::StrCat("divisors of ", n, bound, ": ", absl::StrJoin(DivisorsUpTo(n, most), ", ")));
+  }
+
+  const ParallelismSpec& layout() const { return s_.parallelism; }
+  int64_t ModelWays() const { return layout().tensor * layout().pipeline.stages * layout().context; }
+  int64_t DataWays() const { return s_.gpus / ModelWays(); }
+  int64_t Layers() const { return s_.model.num_hidden_layers + s_.model.num_decoder_layers; }
+
+  void Gpus() {
+    const int64_t per_node = std::max<int64_t>(1, s_.hardware.node.accelerators);
+    if (s_.gpus > per_node && s_.gpus % per_node != 0) {
+      Diagnostic& d = Error("accelerators must fill whole nodes", "cluster.gpus");
+      d.label = absl::StrCat(s_.gpus, " do not fill nodes of ", per_node);
+      Note(d, "cluster.hardware", absl::StrCat("a node of `", s_.hardware.name, "` has ", per_node));
+      const int64_t below = s_.gpus / per_node * per_node;
+      d.help.push_back(absl::StrCat("the nearest counts are ", below, " and ", below + per_node));
+    }
+    const int64_t nodes = DivCeil(s_.gpus, per_node);
+    const int64_t most = s_.hardware.fabric.max_nodes;
+    if (most > 0 && nodes > most) {
+      Diagnostic& d = Error("more nodes than the fabric holds", "cluster.gpus");
+      d.label = absl::StrCat(s_.gpus, " accelerators are ", nodes, " nodes");
+      Note(d, "cluster.hardware", absl::StrCat("the fabric of `", s_.hardware.name, "` holds ", most, " nodes"));
+    }
+  }
+
+  void Product() {
+    const int64_t ways = ModelWays();
+    if (s_.gpus % ways == 0) return;
+    Diagnostic& d = Error("the layout must divide the number of accelerators", "cluster.gpus");
+    d.label = absl::StrCat(s_.gpus, " is not a multiple of ", ways);
+    const std::pair<const char*, int64_t> parts[] = {{"parallelism.tensor", layout().tensor},
+                                                     {"parallelism.pipeline.stages", layout().pipeline.stages},
+                                                     {"parallelism.context", layout().context}};
+    for (const auto& [path, size] : parts) {
+      if (size > 1) Note(d, path, absl::StrCat("`", path, "` is ", size, " here"));
+    }
+    divides_ = false;
+  }
+
+  void Tensor() {
+    const int64_t tensor = layout().tensor;
+    if (tensor == 1) return;
+    const int64_t heads = s_.model.num_attention_heads;
+    const int64_t groups = s_.model.num_key_value_heads;
+    if (heads % tensor != 0) {
+      Diagnostic& d = Error("tensor parallel size must divide the number of attention heads", "parallelism.tensor");
+      d.label = absl::StrCat(heads, " heads cannot be split ", tensor, " ways");
+      NoteModel(d, "num_attention_heads", "the number of heads is set here");
+      HelpDivisors(d, heads, s_.hardware.node.accelerators,
+                   absl::StrCat(" that fit one ", s_.hardware.node.accelerators, "-device node"));
+    } else if (groups % tensor != 0 && tensor % groups != 0) {
+      Diagnostic& d = Error("tensor parallel size must divide the number of key-value heads, or be a multiple of it",
+                            "parallelism.tensor");
+      d.label = absl::StrCat(groups, " key-value heads cannot be split ", tensor, " ways");
+      NoteModel(d, "num_key_value_heads", "the number of key-value heads is set here");
+    }
+    if (s_.model.intermediate_size % tensor != 0) {
+      Diagnostic& d = Error("tensor parallel size must divide the intermediate size", "parallelism.tensor");
+      d.label = absl::StrCat(s_.model.intermediate_size, " columns cannot be split ", tensor, " ways");
+      NoteModel(d, "intermediate_size", "the intermediate size is set here");
+    }
+    if (s_.model.vocab_size % tensor != 0) {
+      Diagnostic& d = diagnostics_.Warning("the vocabulary does not divide by the tensor parallel size",
+                                           At("parallelism.tensor"));
+      d.label = absl::StrCat(s_.model.vocab_size, " rows are padded to ", RoundUp(s_.model.vocab_size, tensor));
+      NoteModel(d, "vocab_size", "the vocabulary is set here");
+    }
+  }
+
+  void Pipeline() {
+    const PipelineSpec& p = layout().pipeline;
+    if (p.stages == 1) {
+      if (p.virtual_stages == 1) return;
+      Error("virtual stages need a pipeline of several stages", "parallelism.pipeline.virtual_stages").label =
+          "the pipeline has one stage";
+      return;
+    }
+    const bool interleaved = p.schedule == PipelineScheduleKind::kInterleaved1F1B;
+    if (p.virtual_stages > 1 && !interleaved && p.schedule != PipelineScheduleKind::kZeroBubbleV) {
+      Error("this schedule has one chunk of layers per stage", "parallelism.pipeline.virtual_stages")
+          .help.emplace_back("virtual stages belong to the schedule `interleaved_1f1b`");
+    }
+    const int64_t chunks = p.stages * (interleaved ? p.virtual_stages : 1);
+    if (Layers() < chunks) {
+      Diagnostic& d = Error("a pipeline cannot have more stages than layers", "parallelism.pipeline.stages");
+      d.label = absl::StrCat(Layers(), " layers cannot fill ", chunks, " stages");
+      NoteModel(d, "num_hidden_layers", "the number of layers is set here");
+    } else if (Layers() % chunks != 0) {
+      Diagnostic& d = Error("pipeline stages must divide the number of layers", "parallelism.pipeline.stages");
+      d.label = absl::StrCat(Layers(), " layers cannot be split ", chunks, " ways");
+      NoteModel(d, "num_hidden_layers", "the number of layers is set here");
+      HelpDivisors(d, Layers(), Layers(), "");
+    }
+  }
+
+  // Needs gradient_accumulation_steps, which Batch() settles.
+  void PipelineFill() {
+    const PipelineSpec& p = layout().pipeline;
+    const int64_t micro_batches = s_.training.gradient_accumulation_steps;
+    if (p.stages == 1 || !ok_) return;
+    const bool global = source_.global_batch_size > 0;
+    const std::string key = global ? "training.global_batch_size" : "training.gradient_accumulation_steps";
+    if (p.schedule == PipelineScheduleKind::kInterleaved1F1B && micro_batches % p.stages != 0) {
+      Diagnostic& d = Error("an interleaved pipeline needs a multiple of its stages as micro-batches", key);
+      d.label = absl::StrCat(micro_batches, " micro-batches do not divide by ", p.stages, " stages");
+      Note(d, "parallelism.pipeline.stages", "the number of stages is set here");
+    } else if (micro_batches < p.stages) {
+      Diagnostic& d = diagnostics_.Warning("fewer micro-batches than pipeline stages", At(key));
+      d.label = absl::StrCat(micro_batches, " micro-batches never fill ", p.stages, " stages");
+      d.help.emplace_back("each gradient accumulation step is one micro-batch of the pipeline");
+    }
+  }
+
+  void Sequence() {
+    const TrainingSpec& t = s_.training;
+    for (const int64_t length : {t.sequence_length, t.decoder_sequence_length}) {
+      if (length > 0 && layout().context > 1 && length % layout().context != 0) {
+        Diagnostic& d = Error("context parallel size must divide the sequence length", "parallelism.context");
+        d.label = absl::StrCat(length, " positions cannot be split ", layout().context, " ways");
+        Note(d, "training.sequence_length", "the sequence length is set here");
+        break;
+      }
+      if (length > 0 && layout().sequence_parallel && length % layout().tensor != 0) {
+        Diagnostic& d = Error("with sequence parallelism the tensor parallel size must divide the sequence length",
+                              "parallelism.tensor");
+        d.label = absl::StrCat(length, " positions cannot be split ", layout().tensor, " ways");
+        Note(d, "training.sequence_length", "the sequence length is set here");
+        break;
+      }
+    }
+    if (s_.model.positions == Positions::kLearned && t.sequence_length > s_.model.max_position_embeddings) {
+      Diagnostic& d = Error("the sequence is longer than the model's table of positions", "training.sequence_length");
+      d.label = absl::StrCat("the table has ", s_.model.max_position_embeddings, " rows");
+      NoteModel(d, "max_position_embeddings", "the number of positions is set here");
+      d.help.push_back(absl::StrCat("shorten the sequence, or set `model.max_position_embeddings` to ", t.sequence_length));
+    }
+  }
+
+  void Experts() {
+    const int64_t expert = layout().expert;
+    if (expert == 1) return;
+    const int64_t experts = s_.model.experts.num_local_experts;
+    if (experts == 0) {
+      Diagnostic& d = Error("expert parallelism needs a model with experts", "parallelism.expert");
+      NoteModel(d, "", absl::StrCat("`", s_.model.name, "` is of the family ", Name(s_.model.family), ", which has none"));
+      return;
+    }
+    if (experts % expert != 0) {
+      Diagnostic& d = Error("expert parallel size must divide the number of experts", "parallelism.expert");
+      d.label = absl::StrCat(experts, " experts cannot be split ", expert, " ways");
+      NoteModel(d, "num_local_experts", "the number of experts is set here");
+      HelpDivisors(d, experts, experts, "");
+    }
+    const int64_t ranks = DataWays() * layout().context;  // as in Megatron, experts spread over these
+    if (divides_ && ranks % expert != 0) {
+      Diagnostic& d = Error("expert parallel size must divide the data-parallel ranks", "parallelism.expert");
+      d.label = absl::StrCat(ranks, " ranks cannot be split ", expert, " ways");
+      Note(d, "cluster.gpus", absl::StrCat(s_.gpus, " accelerators over a layout of ", ModelWays(), " leave ",
+                                           DataWays(), " data-parallel ranks"));
+    }
+  }
+
+  void Sharding() {
+    const int64_t shard = layout().data.shard_size;
+    if (shard == 0 || !divides_) return;
+    const int64_t ranks = DataWays() * layout().context;
+    if (ranks % shard == 0) return;
+    Diagnostic& d = Error("the shard size must divide the data-parallel ranks", "parallelism.data.shard_size");
+    d.label = absl::StrCat(ranks, " ranks cannot be split into groups of ", shard);
+  }
+
+  void Batch() {
+    const int64_t global = source_.global_batch_size;
+    if (global == 0 || !divides_) return;
+    const int64_t per_step = s_.training.micro_batch_size * DataWays();
+    const Node* training = source_.tree.Find("training");
+    const bool stated = training != nullptr && training->Find("gradient_accumulation_steps") != nullptr;
+    if (stated && per_step * s_.training.gradient_accumulation_steps != global) {
+      Diagnostic& d = Error("the global batch and the accumulation steps contradict each other",
+                            "training.global_batch_size");
+      d.label = absl::StrCat("the other settings make ", per_step * s_.training.gradient_accumulation_steps);
+      Note(d, "training.gradient_accumulation_steps", "the accumulation steps are set here");
+      d.help.emplace_back("leave one of the two out");
+      return;
+    }
+    if (global % per_step != 0) {
+      Diagnostic& d = Error("the global batch must be a multiple of micro-batch times data-parallel ranks",
+                            "training.global_batch_size");
+      d.label = absl::StrCat(global, " is not a multiple of ", s_.training.micro_batch_size, " x ", DataWays());
+      Note(d, "training.micro_batch_size", "the micro-batch is set here");
+      Note(d, "cluster.gpus", absl::StrCat(s_.gpus, " accelerators make ", DataWays(), " data-parallel ranks"));
+      return;
+    }
+    s_.training.gradient_accumulation_steps = global / per_step;
+  }
+
+  void Precision() {
+    const AcceleratorSpec& a = s_.hardware.accelerator;
+    const PrecisionSpec& p = s_.training.precision;
+    DType missing = p.compute;
+    if (a.Peak(p.compute).value() > 0) {
+      if (!p.fp8_matmuls || a.peak_fp8.value() > 0) return;
+      missing = DType::kFp8;
+    }
+    Diagnostic& d = Error("the accelerator does not compute in this precision", "training.precision");
+    d.label = absl::StrCat("`", a.name, "` has no ", Name(missing), " peak");
+    Note(d, "cluster.hardware", "the hardware is chosen here");
+    std::vector<std::string> able;
+    for (const DType type : {DType::kFp32, DType::kTf32, DType::kFp16, DType::kBf16, DType::kFp8}) {
+      if (a.Peak(type).value() > 0) able.emplace_back(Name(type));
+    }
+    if (!able.empty()) d.help.push_back(absl::StrCat("it computes in ", absl::StrJoin(able, ", ")));
+  }
+
+  void Perturbations() {
+    for (const Perturbation& p : s_.perturb) {
+      if (p.rank < s_.gpus) continue;
+      Error("there is no such rank to perturb", "perturb").label =
+          absl::StrCat("ranks run from 0 to ", s_.gpus - 1);
+    }
+  }
+
+  // Sizes that would leave int64 behind are no training run.
+  void Magnitude() {
+    const TrainingSpec& t = s_.training;
+    const ModelSpec& m = s_.model;
+    const auto positions = static_cast<double>(std::max(t.sequence_length, t.decoder_sequence_length));
+    const double tokens = static_cast<double>(t.micro_batch_size) * positions;
+    const double widest = static_cast<double>(std::max({m.vocab_size, m.intermediate_size, m.hidden_size,
+                                                        m.num_attention_heads * m.head_dim}));
+    const double scores = tokens * positions * static_cast<double>(m.num_attention_heads);
+    const double experts = static_cast<double>(std::max<int64_t>(1, m.experts.num_local_experts));
+    const double weights = static_cast<double>(Layers()) * experts * 4 * static_cast<double>(m.hidden_size) * widest;
+    constexpr double kMost = 1e15;  // elements of one tensor, or of all weights
+    if (std::max({tokens * widest, scores}) > kMost) {
+      Error("one tensor of this run would have more than 1e15 elements", "training.micro_batch_size");
+    }
+    if (weights > kMost) {
+      ok_ = false;
+      const auto found = source_.model_where.find("");
+      diagnostics_.Error("this model would have more than 1e15 parameters",
+                         found == source_.model_where.end() ? SourceLocation{} : found->second);
+    }
+  }
+
+  const ScenarioSource& source_;
+  Scenario& s_;
+  Diagnostics& diagnostics_;
+  bool ok_ = true;
+  bool divides_ = true;
+};
+
+}  // namespace
+
+bool CheckScenario(const ScenarioSource& source, Scenario* scenario, Diagnostics& diagnostics) {
+  return Checker(source, scenario, diagnostics).Check();
+}
+
+}  // namespace simulate
