@@ -62,7 +62,7 @@ class Fsdp1 : public DataParallel {
     const uint32_t unit = units_.unit_of_use[use];
     if (unit == kRoot) return;
     writer().HostWork(HostCall::kFsdp1Unit);
-    if (FreesAfterForward()) Reshard(unit);
+    if (FreesAfterForward()) Reshard(unit, wires_.compute);
   }
   void EndForward() override { writer().HostWork(HostCall::kFsdp1Unit); }
 
@@ -151,11 +151,11 @@ class Fsdp1 : public DataParallel {
     if (cast != kNoBuffer) w.Free(cast, w.Record(wires_.unshard));
   }
 
-  void Reshard(uint32_t index) {  // _reshard
+  void Reshard(uint32_t index, StreamId current) {  // _reshard
     UnitState& state = state_[index];
     if (!state.unsharded) return;
     state.unsharded = false;
-    const Event computed = writer().Record(wires_.compute);
+    const Event computed = writer().Record(current);
     if (state.flat_parameter != kNoBuffer) writer().Free(state.flat_parameter, computed);
     state.flat_parameter = kNoBuffer;
     if (spec().limit_all_gathers) free_events_.push_back(computed);
@@ -167,20 +167,22 @@ class Fsdp1 : public DataParallel {
     StepWriter& w = writer();
     w.HostWork(HostCall::kFsdp1Unit);
     const BufferId flat = FlattenGradients(unit);
-    Reshard(index);
+    Reshard(index, wires_.unshard);
     if (spec().backward_prefetch == BackwardPrefetch::kPost && index > 1) Unshard(index - 1);
-    w.WaitStream(wires_.post_backward, wires_.compute);
+    w.WaitStream(wires_.post_backward, wires_.unshard);
     ReduceGradient(unit, state_[index], flat);
   }
 
-  // The backward of the split of the flat parameter: a concatenation of the gradients of its views.
+  // The backward of the split of the flat parameter: a concatenation of the gradients of its views. Autograd runs
+  // it on the stream that made the views, the unshard stream (so seen in a profile of PyTorch 2.11).
   BufferId FlattenGradients(const FsdpUnit& unit) {
     const BufferId flat = writer().Allocate(SizeOf(types_.compute, unit.elements), MemoryCategory::kUnshardedGradients,
-                                            wires_.compute, "flat gradient");
-    Copy(wires_.compute, "flatten gradients", unit.elements, types_.compute, types_.compute, HostCall::kAutogradNode);
+                                            wires_.unshard, "flat gradient");
+    writer().WaitStream(wires_.unshard, wires_.compute);
+    Copy(wires_.unshard, "flatten gradients", unit.elements, types_.compute, types_.compute, HostCall::kAutogradNode);
     for (const uint32_t parameter : unit.parameters) {
       SIM_CHECK(gradients_[parameter] != kNoBuffer, unit.name, " has a parameter without gradient");
-      writer().Free(gradients_[parameter]);
+      writer().Free(gradients_[parameter], writer().Record(wires_.unshard));
       gradients_[parameter] = kNoBuffer;
     }
     return flat;

@@ -156,7 +156,6 @@ class Fsdp2 : public DataParallel {
     UnitState& state = state_[index];
     if (state.gathered == kNoBuffer) return;
     StepWriter& w = writer();
-    if (forward) FreePreviousOutput();
     w.Wait(wires_.compute, state.gathered_event);
     for (const uint32_t parameter : unit.parameters) {
       const int64_t padded = RoundUp(env_.parameters.all()[parameter].elements, wires_.shard.size);
@@ -166,6 +165,7 @@ class Fsdp2 : public DataParallel {
     Copy(wires_.compute, "all_gather copy out", unit.padded, types_.compute, types_.compute, HostCall::kOperator,
          MemoryAccess::kMultiTensor);
     state.unsharded = true;
+    FreePreviousOutput();
     previous_output_ = {state.gathered, w.Record(wires_.compute)};
     state.gathered = kNoBuffer;
     if (!forward) FreePreviousOutput();
