@@ -206,13 +206,20 @@ class Fsdp2 : public DataParallel {
                                       wires_.compute, "reduce_scatter input");
     Copy(wires_.compute, "reduce_scatter copy in", unit.padded, types_.reduce, types_.compute, HostCall::kOperator,
          MemoryAccess::kMultiTensor);
+    // Python's loop variable still names the last parameter's gradient until the function returns (seen in the
+    // allocator's trace).
     for (const uint32_t parameter : unit.parameters) {
-      SIM_CHECK(gradients_[parameter] != kNoBuffer, unit.name, " has a parameter without gradient");
-      w.Free(gradients_[parameter]);
-      gradients_[parameter] = kNoBuffer;
+      if (parameter != unit.parameters.back()) FreeGradient(parameter);
     }
     w.WaitStream(reduce_scatter_, wires_.compute);
     ReduceGradient(unit, state_[index], input);
+    FreeGradient(unit.parameters.back());
+  }
+
+  void FreeGradient(uint32_t parameter) {
+    SIM_CHECK(gradients_[parameter] != kNoBuffer, "parameter ", parameter, " has no gradient");
+    writer().Free(gradients_[parameter]);
+    gradients_[parameter] = kNoBuffer;
   }
 
   void ReduceGradient(const FsdpUnit& unit, UnitState& state, BufferId input) {

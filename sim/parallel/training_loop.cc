@@ -4,10 +4,22 @@
 
 namespace simulate {
 
+void AllocateLibraryWorkspaces(Environment& env) {
+  // at::cuda::getChosenWorkspaceSize (ATen/cuda/CublasHandlePool.cpp): 32 MiB from compute capability 9.0 on (the
+  // first generation that multiplies fp8), else 2 x 4096 KiB + 8 x 16 KiB; one for the thread that runs the forward
+  // and one for autograd's.
+  const bool hopper = env.scenario.hardware.accelerator.peak_fp8.value() > 0.0;
+  const Bytes workspace = hopper ? MiB(32) : Bytes((2 * 4096 + 8 * 16) << 10);
+  for (int thread = 0; thread < 2; ++thread) {
+    env.writer.Allocate(workspace, MemoryCategory::kWorkspace, env.wiring.compute, "cuBLAS workspace");
+  }
+}
+
 void WriteTrainingStep(Environment& env, DataParallel& data_parallel) {
   StepWriter& writer = env.writer;
   LayerRunner runner(env, data_parallel);
   writer.SetPhase(Phase::kSetup);
+  if (env.scenario.training.runtime != Runtime::kNeuron) AllocateLibraryWorkspaces(env);
   data_parallel.AllocateState();
   writer.BeginStep();
   writer.SetPhase(Phase::kForward);

@@ -6,6 +6,9 @@
 
 namespace simulate {
 
+// Setup: what the libraries keep for themselves.
+void AllocateLibraryWorkspaces(Environment& environment);
+
 // Writes the whole step of one rank.
 void WriteTrainingStep(Environment& environment, DataParallel& data_parallel);
 
