@@ -93,8 +93,9 @@ class Planner {
     for (const LinkLoad& load : cost.loads) heaviest = std::max(heaviest, load.bytes);
     if (priced_[id] == 0) {
       priced_[id] = 1;
-      plan_.collectives[id] = {SimTime::FromSeconds(cost.time), cost.algorithm, cost.protocol, cost.channels,
-                               cost.bottleneck, cost.confidence};
+      plan_.collectives[id] = {.alone = SimTime::FromSeconds(cost.time), .latency = SimTime::FromSeconds(cost.latency),
+                               .algorithm = cost.algorithm, .protocol = cost.protocol, .channels = cost.channels,
+                               .bottleneck = cost.bottleneck, .confidence = cost.confidence};
     }
     if (group.copies.size() > 1) {
       for (size_t copy = 1; copy < group.copies.size(); ++copy) {
