@@ -2,10 +2,13 @@
 //
 // As NCCL does it: every algorithm and protocol that the group's place allows is priced as
 //   time = latency + max over links (bytes on the link / bandwidth)
-// and the cheapest is chosen. Algorithms are in ring.h, tree.h, nvls.h, pairwise.h, torus.h.
+// and the cheapest is chosen. Algorithms are in ring.h (on tori the multi-dimensional ring), tree.h, nvls.h
+// and pairwise.h; their constants in library.h, the formula in timing.h.
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -42,16 +45,31 @@ struct CollectiveCost {
   Confidence confidence = Confidence::kCoarse;
 };
 
+// Narrows the choice, as NCCL_ALGO and NCCL_PROTO do.
+struct CollectiveChoice {
+  std::optional<Algorithm> algorithm;
+  std::optional<Protocol> protocol;
+};
+
+// References must outlive the model. What depends on the groups alone is kept, so that pricing another size
+// is cheap: one model serves one thread.
 class CollectiveModel {
  public:
-  CollectiveModel(const HardwareSpec& hardware, const Topology& topology);
+  CollectiveModel(const HardwareSpec& hardware, const Topology& topology, CollectiveChoice choice = {});
+  ~CollectiveModel();
+  CollectiveModel(CollectiveModel&&) noexcept;
   [[nodiscard]] CollectiveCost Cost(const CollectiveRequest& request) const;
+  // Every algorithm and protocol that the groups could use, in a fixed order.
+  [[nodiscard]] std::vector<CollectiveCost> Options(const CollectiveRequest& request) const;
   // A point-to-point message between two accelerators.
   [[nodiscard]] CollectiveCost SendCost(uint32_t from, uint32_t to, Bytes bytes) const;
 
  private:
+  struct Cache;
   const HardwareSpec& hardware_;
   const Topology& topology_;
+  CollectiveChoice choice_;
+  std::unique_ptr<Cache> cache_;
 };
 
 }  // namespace simulate

@@ -1,7 +1,8 @@
-// A cluster as its user describes it: an accelerator, a node, a fabric.
-// cluster/ builds the hardware graph from this; all bandwidths are per direction.
+// A cluster as its user describes it: an accelerator, a node, a fabric, and the library that
+// communicates over them. cluster/ builds the hardware graph from this; all bandwidths are per direction.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -15,20 +16,22 @@ namespace simulate {
 struct LinkSpec {
   std::string kind;            // nvlink, pcie, infiniband, roce, efa, neuronlink, ...
   BytesPerSecond bandwidth;    // per direction, datasheet
-  Seconds latency;             // per hop, one way, hardware and library software together
+  Seconds latency;             // one way, end to end over one hop of this kind; the library adds its own
   double efficiency = 1.0;     // achievable payload share of the datasheet bandwidth
   Confidence confidence = Confidence::kCoarse;
   std::string source;
 };
 
-enum class NodeTopology : uint8_t { kSwitch, kFullMesh, kHybridCubeMesh, kTorus2d, kPcie };
+enum class NodeTopology : uint8_t { kSwitch, kFullMesh, kHybridCubeMesh, kTorus, kPcie };
 
 struct NodeSpec {
   std::string name;
   int64_t accelerators = 8;
   NodeTopology topology = NodeTopology::kSwitch;
   LinkSpec scale_up;                 // all links of one accelerator together
-  bool nvls = false;                 // the switch reduces and multicasts
+  std::vector<int64_t> torus;        // dimensions, for kTorus; their product is `accelerators`
+  std::vector<double> torus_shares;  // share of scale_up that each dimension has; empty: equal
+  double nvls_efficiency = 0.0;      // the switch reduces and multicasts at this share of scale_up; 0: it cannot
   int64_t nics = 0;
   LinkSpec nic;                      // one NIC
   LinkSpec pcie;                     // accelerator to NIC or host
@@ -43,18 +46,20 @@ enum class FabricTopology : uint8_t { kNone, kSwitch, kFatTree, kRailOptimized, 
 
 struct FabricLevel {
   std::string name;                  // leaf, spine, core, pod
-  int64_t ports = 0;                 // children per switch of this level (nodes for the lowest)
+  int64_t ports = 0;                 // children per switch of this level (nodes for the lowest); 0: all
   double oversubscription = 1.0;     // 7 means 7:1 towards the next level
 };
 
-// A free-form graph: vertices by name, links between them.
+// A free-form graph: vertices by name, links between them (each in both directions).
+// `kind` is accelerator, switch, nic or host. What stands before a dot in a name is the node.
 struct ExplicitVertex { std::string name; std::string kind; };
 struct ExplicitLink { std::string from, to; LinkSpec link; };
 
 struct FabricSpec {
   std::string name;
   FabricTopology topology = FabricTopology::kNone;
-  LinkSpec link;                     // NIC to switch and switch to switch
+  LinkSpec link;                     // NIC to switch: bandwidth that of the node's NIC where 0
+  Seconds switch_latency;            // per further switch on the way
   std::vector<FabricLevel> levels;
   std::vector<int64_t> torus;        // dimensions
   int64_t max_nodes = 0;             // 0: unlimited
@@ -63,12 +68,40 @@ struct FabricSpec {
   std::vector<std::string> sources;
 };
 
+// What one protocol of the collective library costs. Formulas are in collective/timing.h.
+struct ProtocolSpec {
+  Seconds base;                  // once per collective
+  Seconds scale_up_hop;          // per step between accelerators of one node, beside the link's latency
+  Seconds network_hop;           // per step over the network, beside the link's latency
+  double network_latency_factor = 1.0;  // how often a step pays the network's latency
+  double efficiency = 1.0;       // payload share of what it puts on the wire
+  double max_scale_up_share = 1.0;  // of the scale-up bandwidth that it can fill
+};
+
+enum class LibraryKind : uint8_t { kNccl, kRccl, kNeuron, kGeneric };
+
+// The collective library. The defaults are NCCL's; collective/library.h says where they come from.
+struct LibrarySpec {
+  LibraryKind kind = LibraryKind::kNccl;
+  std::array<ProtocolSpec, 3> protocols;  // LL, LL128, Simple
+  Seconds nvls_base;                      // NVLS inside a node
+  Bytes pipeline;                         // bytes on the wire that fill the pipeline of chunks before it streams
+  double tree_efficiency = 1.0;           // of trees against rings inside a node
+  double ring_network_share = 1.0;        // of the NICs' bandwidth that rings can use
+  int64_t channels = 24;                  // within one node
+  int64_t channels_per_nic = 2;
+  int64_t nvls_channels = 16;
+  int64_t max_channels = 32;              // NCCL_MAX_CTAS
+  Seconds copy_per_byte;                  // local copy of a rank's own part, seconds per byte
+};
+
 struct HardwareSpec {
   std::string name;
   AcceleratorSpec accelerator;
   NodeSpec node;
   FabricSpec fabric;
-  // cluster/ and collective/ extend this: the collective library's constants (NCCL, Neuron).
+  LibrarySpec library;
+  std::vector<std::string> sources;
 };
 
 }  // namespace simulate

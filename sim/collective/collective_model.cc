@@ -1,0 +1,140 @@
+#include "sim/collective/collective_model.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "sim/base/check.h"
+#include "sim/collective/shape.h"
+#include "sim/collective/timing.h"
+
+namespace simulate {
+namespace {
+
+constexpr Protocol kProtocols[] = {Protocol::kLL, Protocol::kLL128, Protocol::kSimple};
+
+bool IsNvls(Algorithm a) { return a == Algorithm::kNvls || a == Algorithm::kNvlsTree; }
+
+// What a member's memory moves per byte on the wire: the arriving byte is written, read again to be
+// passed on, and its own data is read (reductions) or written (gathers).
+double MemoryPerWireByte(Algorithm algorithm) { return algorithm == Algorithm::kDirect ? 1.0 : IsNvls(algorithm) ? 2.0 : 3.0; }
+
+// Whether a protocol exists for the algorithm: NVLS and the Neuron library know only Simple.
+bool Allowed(const HardwareSpec& hardware, const Shape& shape, Protocol protocol) {
+  if (protocol == Protocol::kSimple) return true;
+  if (hardware.library.kind == LibraryKind::kNeuron || IsNvls(shape.algorithm)) return false;
+  // Point-to-point messages know no LL128.
+  const bool point_to_point = shape.algorithm == Algorithm::kPairwise || shape.algorithm == Algorithm::kDirect;
+  return !(point_to_point && protocol == Protocol::kLL128);
+}
+
+CollectiveCost Price(const HardwareSpec& hardware, const Topology& topology, const Shape& shape, Protocol protocol,
+                     Bytes bytes) {
+  const LibrarySpec& library = hardware.library;
+  const ProtocolSpec& p = library.protocols[static_cast<size_t>(protocol)];
+  const auto size = static_cast<double>(bytes.value());
+  double inflation = 1.0 / p.efficiency;
+  if (shape.algorithm == Algorithm::kTree && shape.chain.network_hops == 0.0) inflation /= library.tree_efficiency;
+  // A protocol that cannot fill the scale-up links takes longer on them only.
+  const double scale_up = shape.scale_up_seconds_per_byte * std::max(inflation, 1.0 / p.max_scale_up_share);
+  const double per_byte = std::max(shape.seconds_per_byte * inflation, scale_up);
+  const Seconds transfer(size * per_byte);
+  const Seconds chain = ChainTime(shape.chain, p);
+
+  CollectiveCost cost;
+  cost.algorithm = shape.algorithm;
+  cost.protocol = protocol;
+  cost.channels = shape.channels;
+  cost.cores = shape.channels;
+  cost.bottleneck = shape.bottleneck;
+  cost.latency = p.base + library.copy_per_byte * (size * shape.copied);
+  if (protocol == Protocol::kSimple) {
+    cost.latency += ExposedChain(chain, transfer);
+    if (IsNvls(shape.algorithm)) cost.latency += library.nvls_base;
+    const BytesPerSecond narrow = topology.links().empty() ? BytesPerSecond(1.0) : topology.links()[shape.bottleneck].bandwidth;
+    cost.latency += PipelineFill(library.pipeline / narrow, transfer);
+  } else {
+    cost.latency += chain;
+  }
+  cost.time = cost.latency + transfer;
+  const double scale = shape.seconds_per_byte > 0.0 ? size * per_byte / shape.seconds_per_byte : 0.0;
+  for (const LinkLoad& load : shape.loads) {
+    const Link& link = topology.links()[load.link];
+    // Inflated like the bottleneck, but no link is made slower than the transfer itself.
+    const double wire = std::min(load.bytes * size * std::max(inflation, 1.0 / p.max_scale_up_share), transfer.value() * link.bandwidth.value());
+    cost.loads.push_back({load.link, shape.bottleneck == load.link ? load.bytes * scale : wire});
+  }
+  if (transfer.value() > 0.0) {
+    cost.memory_traffic = BytesPerSecond(MemoryPerWireByte(shape.algorithm) * shape.wire_bytes * size / transfer.value());
+  }
+  cost.confidence = std::max(hardware.node.scale_up.confidence,
+                             shape.chain.network_hops > 0.0 ? hardware.fabric.link.confidence : Confidence::kMeasured);
+  return cost;
+}
+
+// Nothing to move, or no one to move it to.
+CollectiveCost Nothing() {
+  CollectiveCost cost;
+  cost.algorithm = Algorithm::kDirect;
+  return cost;
+}
+
+using GroupsKey = std::pair<CollectiveOp, std::vector<uint32_t>>;
+
+GroupsKey KeyOf(const CollectiveRequest& request) {
+  GroupsKey key{request.op, {static_cast<uint32_t>(request.groups.size())}};
+  for (const auto& group : request.groups) key.second.insert(key.second.end(), group.begin(), group.end());
+  return key;
+}
+
+}  // namespace
+
+struct CollectiveModel::Cache {
+  std::map<GroupsKey, std::vector<Shape>> shapes;
+  std::map<std::pair<uint32_t, uint32_t>, Shape> sends;
+};
+
+CollectiveModel::CollectiveModel(const HardwareSpec& hardware, const Topology& topology, CollectiveChoice choice)
+    : hardware_(hardware), topology_(topology), choice_(choice), cache_(std::make_unique<Cache>()) {}
+CollectiveModel::~CollectiveModel() = default;
+CollectiveModel::CollectiveModel(CollectiveModel&&) noexcept = default;
+
+std::vector<CollectiveCost> CollectiveModel::Options(const CollectiveRequest& request) const {
+  if (request.bytes.value() == 0 || request.groups.empty() || request.groups[0].size() < 2) return {Nothing()};
+  SIM_CHECK(request.op != CollectiveOp::kSendRecv, "messages are priced by SendCost");
+  const auto [it, fresh] = cache_->shapes.try_emplace(KeyOf(request));
+  if (fresh) it->second = MakeShapes(hardware_, topology_, request.op, request.groups);
+  std::vector<CollectiveCost> options;
+  for (const Shape& shape : it->second) {
+    if (choice_.algorithm && *choice_.algorithm != shape.algorithm && it->second.size() > 1) continue;
+    for (const Protocol protocol : kProtocols) {
+      if (!Allowed(hardware_, shape, protocol) || (choice_.protocol && *choice_.protocol != protocol)) continue;
+      options.push_back(Price(hardware_, topology_, shape, protocol, request.bytes));
+    }
+  }
+  return options;
+}
+
+CollectiveCost CollectiveModel::Cost(const CollectiveRequest& request) const {
+  std::vector<CollectiveCost> options = Options(request);
+  SIM_CHECK(!options.empty(), "the choice of algorithm and protocol leaves none for ", Name(request.op));
+  return *std::min_element(options.begin(), options.end(),
+                           [](const CollectiveCost& a, const CollectiveCost& b) { return a.time < b.time; });
+}
+
+CollectiveCost CollectiveModel::SendCost(uint32_t from, uint32_t to, Bytes bytes) const {
+  if (bytes.value() == 0 || from == to) return Nothing();
+  const auto [it, fresh] = cache_->sends.try_emplace({from, to});
+  if (fresh) it->second = MakeSendShape(hardware_, topology_, from, to);
+  CollectiveCost best;
+  bool found = false;
+  for (const Protocol protocol : kProtocols) {
+    if (!Allowed(hardware_, it->second, protocol)) continue;
+    CollectiveCost cost = Price(hardware_, topology_, it->second, protocol, bytes);
+    if (!found || cost.time < best.time) best = std::move(cost);
+    found = true;
+  }
+  return best;
+}
+
+}  // namespace simulate

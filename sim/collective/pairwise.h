@@ -1,0 +1,23 @@
+// Pairwise exchange: every member sends S/n straight to every other one (NCCL's all-to-all), and
+// point-to-point messages.
+//
+// Between nodes each message leaves by the NICs nearest to its sender and arrives on the same rail
+// (PXN: a neighbour on the right rail forwards it, NCCL 2.12). Beyond kExactNodes nodes the pattern of
+// destinations is sampled evenly; what each NIC carries stays exact.
+#pragma once
+
+#include "sim/collective/traffic.h"
+
+namespace simulate {
+
+Chain AddAllToAll(const Placement& placement, Traffic& traffic);
+
+// One message between two accelerators, per byte.
+Chain AddSend(uint32_t from, uint32_t to, Traffic& traffic);
+
+// Hierarchical all-reduce: reduce-scatter in the node, all-reduce of each part along its rail,
+// all-gather in the node: 2(r-1)/r*S on scale-up links, 2(N-1)/N*S/r per member on the network,
+// 2(r-1) + 2(N-1) hops. All-gather and reduce-scatter: half of it.
+Chain AddHierarchical(CollectiveOp op, const Placement& placement, Traffic& traffic);
+
+}  // namespace simulate

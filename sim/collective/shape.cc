@@ -1,0 +1,144 @@
+#include "sim/collective/shape.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <tuple>
+
+#include "sim/base/check.h"
+#include "sim/collective/nvls.h"
+#include "sim/collective/pairwise.h"
+#include "sim/collective/ring.h"
+#include "sim/collective/tree.h"
+
+namespace simulate {
+namespace {
+
+bool InsideNode(const Topology& topology, const Link& link) {
+  const auto inside = [&](VertexId v) {
+    return topology.vertex_kind(v) != VertexKind::kNic && topology.vertex_kind(v) != VertexKind::kHost;
+  };
+  return inside(link.from) && inside(link.to) &&
+         (topology.vertex_kind(link.from) == VertexKind::kAccelerator ||
+          topology.vertex_kind(link.to) == VertexKind::kAccelerator);
+}
+
+// Lists links that carry the same once: the lowest id of each (kind of ends, bandwidth, load). Two collectives
+// over the same accelerators thus name the same links, and share them in the engine.
+void Compress(const Traffic& traffic, Shape* shape) {
+  const Topology& topology = traffic.topology();
+  using Class = std::tuple<VertexKind, VertexKind, uint16_t, int64_t, int64_t>;
+  std::map<Class, LinkLoad> lowest;
+  for (const LinkId id : traffic.used()) {
+    const Link& link = topology.links()[id];
+    const double bytes = traffic.bytes(id);
+    SIM_CHECK(link.bandwidth.value() > 0.0, "traffic over the failed link ", topology.LinkName(id));
+    constexpr double kResolution = 1e9;  // loads that differ by rounding are alike
+    const Class key{topology.vertex_kind(link.from), topology.vertex_kind(link.to), link.kind,
+                    std::llround(link.bandwidth.value()), std::llround(bytes * kResolution)};
+    const auto [it, fresh] = lowest.try_emplace(key, LinkLoad{id, bytes});
+    if (!fresh && id < it->second.link) it->second.link = id;
+  }
+  for (const auto& [key, load] : lowest) shape->loads.push_back(load);
+  std::sort(shape->loads.begin(), shape->loads.end(), [](const LinkLoad& a, const LinkLoad& b) { return a.link < b.link; });
+  for (const LinkLoad& load : shape->loads) {
+    const Link& link = topology.links()[load.link];
+    const double seconds = load.bytes / link.bandwidth.value();
+    if (InsideNode(topology, link)) {
+      shape->scale_up_seconds_per_byte = std::max(shape->scale_up_seconds_per_byte, seconds);
+    }
+    if (topology.vertex_kind(link.from) == VertexKind::kAccelerator) {
+      shape->wire_bytes = std::max(shape->wire_bytes, load.bytes);
+    }
+    if (seconds > shape->seconds_per_byte) {
+      shape->seconds_per_byte = seconds;
+      shape->bottleneck = load.link;
+    }
+  }
+}
+
+void KeepLonger(const Chain& chain, Chain* longest) {
+  const auto length = [](const Chain& c) {
+    return c.scale_up_latency.value() + c.network_latency.value() + 1e-6 * (c.scale_up_hops + c.network_hops);
+  };
+  if (length(chain) > length(*longest)) *longest = chain;
+}
+
+int Channels(const HardwareSpec& hardware, Algorithm algorithm, const Placement& placement) {
+  const LibrarySpec& library = hardware.library;
+  int64_t channels = placement.SpansNodes() ? placement.MinExits() * library.channels_per_nic : library.channels;
+  if (algorithm == Algorithm::kNvls || algorithm == Algorithm::kNvlsTree) channels = library.nvls_channels;
+  return static_cast<int>(std::clamp<int64_t>(channels, 2, library.max_channels));
+}
+
+Chain AddGroup(const HardwareSpec& hardware, Algorithm algorithm, CollectiveOp op, const Placement& placement,
+               Traffic& traffic) {
+  switch (algorithm) {
+    case Algorithm::kTree: return AddTreeAllReduce(placement, traffic);
+    case Algorithm::kNvls:
+    case Algorithm::kNvlsTree: {
+      return AddNvls(placement, hardware.node.scale_up.efficiency / hardware.node.nvls_efficiency, traffic);
+    }
+    case Algorithm::kPairwise: return AddAllToAll(placement, traffic);
+    case Algorithm::kHierarchical: return AddHierarchical(op, placement, traffic);
+    case Algorithm::kRing:
+    case Algorithm::kTorus:
+    case Algorithm::kDirect: return AddRing(op, placement, traffic);
+  }
+  return {};
+}
+
+std::vector<Algorithm> Candidates(const HardwareSpec& hardware, const Topology& topology, CollectiveOp op,
+                                  const Placement& placement) {
+  const LibraryKind library = hardware.library.kind;
+  if (op == CollectiveOp::kAllToAll) return {Algorithm::kPairwise};
+  const bool torus = hardware.fabric.topology != FabricTopology::kExplicit && hardware.node.topology == NodeTopology::kTorus;
+  const Algorithm ring = torus ? Algorithm::kTorus : Algorithm::kRing;
+  const bool reducible = op == CollectiveOp::kAllReduce || op == CollectiveOp::kAllGather || op == CollectiveOp::kReduceScatter;
+  std::vector<Algorithm> candidates = {ring};
+  if ((library == LibraryKind::kNeuron || library == LibraryKind::kGeneric) && reducible && placement.SpansNodes()) {
+    candidates.push_back(Algorithm::kHierarchical);
+  }
+  if (op != CollectiveOp::kAllReduce || library == LibraryKind::kNeuron) return candidates;
+  candidates.push_back(Algorithm::kTree);
+  if (library == LibraryKind::kNccl && hardware.node.nvls_efficiency > 0.0 && CanUseNvls(placement, topology)) {
+    candidates.push_back(placement.SpansNodes() ? Algorithm::kNvlsTree : Algorithm::kNvls);
+  }
+  return candidates;
+}
+
+}  // namespace
+
+std::vector<Shape> MakeShapes(const HardwareSpec& hardware, const Topology& topology, CollectiveOp op,
+                              const std::vector<std::span<const uint32_t>>& groups) {
+  SIM_CHECK(!groups.empty() && !groups[0].empty(), "a collective without members");
+  std::vector<Placement> placements;
+  for (const auto& group : groups) placements.push_back(Place(topology, group));
+  std::vector<Shape> shapes;
+  for (const Algorithm algorithm : Candidates(hardware, topology, op, placements[0])) {
+    Traffic traffic(topology);
+    Shape shape;
+    shape.algorithm = algorithm;
+    shape.channels = Channels(hardware, algorithm, placements[0]);
+    for (const Placement& placement : placements) {
+      KeepLonger(AddGroup(hardware, algorithm, op, placement, traffic), &shape.chain);
+    }
+    const bool copies = op == CollectiveOp::kAllGather || op == CollectiveOp::kReduceScatter || op == CollectiveOp::kAllToAll;
+    shape.copied = copies ? 1.0 / static_cast<double>(placements[0].size) : 0.0;
+    Compress(traffic, &shape);
+    shapes.push_back(std::move(shape));
+  }
+  return shapes;
+}
+
+Shape MakeSendShape(const HardwareSpec& hardware, const Topology& topology, uint32_t from, uint32_t to) {
+  Traffic traffic(topology);
+  Shape shape;
+  shape.algorithm = Algorithm::kDirect;
+  shape.chain = AddSend(from, to, traffic);
+  shape.channels = static_cast<int>(hardware.library.channels_per_nic);
+  Compress(traffic, &shape);
+  return shape;
+}
+
+}  // namespace simulate

@@ -1,0 +1,30 @@
+// One algorithm laid over the groups of a request: all that does not depend on the size.
+#pragma once
+
+#include <vector>
+
+#include "sim/collective/collective_model.h"
+#include "sim/collective/traffic.h"
+#include "sim/spec/cluster.h"
+
+namespace simulate {
+
+// How long one byte of the collective's size takes on its slowest link of a kind.
+struct Shape {
+  Algorithm algorithm = Algorithm::kRing;
+  Chain chain;                        // the longest of all groups
+  std::vector<LinkLoad> loads;        // per byte of size; alike links once, the lowest id of each
+  LinkId bottleneck = 0;
+  double seconds_per_byte = 0.0;      // on the bottleneck
+  double scale_up_seconds_per_byte = 0.0;  // on the busiest link inside nodes
+  double wire_bytes = 0.0;            // out of the busiest member, per byte of size
+  double copied = 0.0;                // share of the size that a member copies locally
+  int channels = 0;
+};
+
+// Every algorithm that the library has for this operation on these groups.
+[[nodiscard]] std::vector<Shape> MakeShapes(const HardwareSpec& hardware, const Topology& topology, CollectiveOp op,
+                                            const std::vector<std::span<const uint32_t>>& groups);
+[[nodiscard]] Shape MakeSendShape(const HardwareSpec& hardware, const Topology& topology, uint32_t from, uint32_t to);
+
+}  // namespace simulate
