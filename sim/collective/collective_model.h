@@ -3,7 +3,7 @@
 // As NCCL does it: every algorithm and protocol that the group's place allows is priced as
 //   time = latency + max over links (bytes on the link / bandwidth)
 // and the cheapest is chosen. Algorithms are in ring.h (on tori the multi-dimensional ring), tree.h, nvls.h
-// and pairwise.h; their constants in library.h, the formula in timing.h.
+// and pairwise.h; their constants in spec/library.h, the formula in timing.h.
 #pragma once
 
 #include <cstdint>

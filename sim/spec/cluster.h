@@ -80,7 +80,7 @@ struct ProtocolSpec {
 
 enum class LibraryKind : uint8_t { kNccl, kRccl, kNeuron, kGeneric };
 
-// The collective library. The defaults are NCCL's; collective/library.h says where they come from.
+// The collective library. The defaults are NCCL's; spec/library.h says where they come from.
 struct LibrarySpec {
   LibraryKind kind = LibraryKind::kNccl;
   std::array<ProtocolSpec, 3> protocols;  // LL, LL128, Simple

@@ -1,4 +1,4 @@
-#include "sim/collective/library.h"
+#include "sim/spec/library.h"
 
 namespace simulate {
 namespace {
