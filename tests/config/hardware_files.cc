@@ -1,0 +1,27 @@
+// Every hardware file of the project loads without a diagnostic and builds a topology.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "sim/config/config.h"
+
+using namespace simulate;
+
+TEST_CASE("every hardware file loads") {
+  const SearchPath search{{SIMULATE_SOURCE_DIR}};
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(SIMULATE_SOURCE_DIR "/hardware")) {
+    if (entry.path().extension() == ".yaml") names.push_back(entry.path().stem().string());
+  }
+  std::sort(names.begin(), names.end());
+  CHECK(names.size() >= 24);
+  for (const std::string& name : names) {
+    Diagnostics diagnostics;
+    const auto hardware = LoadHardware(name, search, diagnostics);
+    INFO(diagnostics.Render());
+    REQUIRE(hardware.has_value());
+    CHECK(diagnostics.all().empty());
+    CHECK(hardware->name == name);
+    CHECK(hardware->node.scale_up.bandwidth.value() > 0.0);
+  }
+}
