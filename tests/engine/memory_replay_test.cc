@@ -1,0 +1,105 @@
+// Memory over simulated time: peaks, categories, record_stream, out of memory.
+#include <catch2/catch.hpp>
+
+#include "sim/engine/simulate_ranks.h"
+#include "tests/engine/fake_costs.h"
+
+namespace simulate {
+namespace {
+
+struct OneRank {
+  ProgramBuilder program;
+  StreamId compute = program.AddStream("compute", StreamKind::kCompute);
+  StreamId other = program.AddStream("other", StreamKind::kCommunication);
+  RankProgramBuilder rank{program};
+
+  MemoryUse Run(const FakeCosts& costs = {}) {
+    program.AssignRanks({program.AddRankProgram(std::move(rank).Build())});
+    return RunWith(costs, std::move(program).Build()).ranks[0].memory;
+  }
+};
+
+TEST_CASE("the peak is split by category") {
+  OneRank r;
+  r.rank.Allocate(MiB(100), MemoryCategory::kParameters, r.compute, "weights");
+  r.rank.BeginStep();
+  const BufferId a = r.rank.Allocate(MiB(30), MemoryCategory::kActivations, r.compute, "a");
+  r.rank.Free(a);
+  r.rank.Allocate(MiB(20), MemoryCategory::kGradients, r.compute, "g");
+  const MemoryUse use = r.Run();
+  CHECK(use.peak_allocated == MiB(130));
+  CHECK(use.at_peak[static_cast<size_t>(MemoryCategory::kParameters)] == MiB(100));
+  CHECK(use.at_peak[static_cast<size_t>(MemoryCategory::kActivations)] == MiB(30));
+  CHECK(use.at_peak[static_cast<size_t>(MemoryCategory::kGradients)] == MiB(0));
+  CHECK(use.peak_reserved == MiB(130));  // the gradients reuse the activations' segment
+  CHECK_FALSE(use.out_of_memory);
+}
+
+// A buffer of the compute stream is read by 10 us of work on another stream, then freed and wanted again.
+MemoryUse Reuse(int host_calls_before_reuse) {
+  OneRank r;
+  r.rank.BeginStep();
+  const BufferId a = r.rank.Allocate(MiB(30), MemoryCategory::kUnshardedParameters, r.compute, "a");
+  const TaskRef reader = r.rank.Kernel(r.other, "read", Work(10), HostCall::kNone);
+  r.rank.Free(a, {&reader, 1});
+  r.rank.HostWork(HostCall::kIteration, host_calls_before_reuse);
+  r.rank.Allocate(MiB(30), MemoryCategory::kUnshardedParameters, r.compute, "b");
+  FakeCosts costs;
+  costs.host = Seconds(1e-6);
+  return r.Run(costs);
+}
+
+TEST_CASE("a recorded block is reusable once its readers are done at the host's time") {
+  const MemoryUse early = Reuse(9);   // the host asks at 9 us, the reader ends at 10
+  CHECK(early.peak_allocated == MiB(30));
+  CHECK(early.peak_active == MiB(60));
+  CHECK(early.peak_reserved == MiB(60));
+  const MemoryUse late = Reuse(10);
+  CHECK(late.peak_active == MiB(30));
+  CHECK(late.peak_reserved == MiB(30));
+}
+
+TEST_CASE("a run beyond the device is out of memory, and says what it would need") {
+  OneRank r;
+  r.rank.Allocate(MiB(60), MemoryCategory::kParameters, r.compute, "weights");
+  r.rank.BeginStep();
+  r.rank.Allocate(MiB(50), MemoryCategory::kActivations, r.compute, "a");
+  r.rank.Allocate(MiB(50), MemoryCategory::kLogits, r.compute, "b");
+  FakeCosts costs;
+  costs.memory = MiB(100);
+  const MemoryUse use = r.Run(costs);
+  CHECK(use.out_of_memory);
+  CHECK(use.failed_category == MemoryCategory::kActivations);
+  CHECK(use.requested == MiB(50));
+  CHECK(use.failed_instruction == 1);
+  CHECK(use.peak_reserved == MiB(160));
+}
+
+TEST_CASE("cached blocks of another size are given back before the run is out of memory") {
+  OneRank r;
+  r.rank.BeginStep();
+  r.rank.Free(r.rank.Allocate(MiB(60), MemoryCategory::kActivations, r.compute, "a"));
+  r.rank.Allocate(MiB(80), MemoryCategory::kActivations, r.compute, "b");
+  FakeCosts costs;
+  costs.memory = MiB(100);
+  const MemoryUse use = r.Run(costs);
+  CHECK_FALSE(use.out_of_memory);
+  CHECK(use.retries == 1);
+  CHECK(use.peak_reserved == MiB(80));
+}
+
+TEST_CASE("the framework's memory lies outside of the allocator and lessens its room") {
+  OneRank r;
+  r.rank.Allocate(MiB(30), MemoryCategory::kFramework, r.compute, "context");
+  r.rank.BeginStep();
+  r.rank.Allocate(MiB(80), MemoryCategory::kActivations, r.compute, "a");
+  FakeCosts costs;
+  costs.memory = MiB(100);
+  const MemoryUse use = r.Run(costs);
+  CHECK(use.framework == MiB(30));
+  CHECK(use.peak_allocated == MiB(80));
+  CHECK(use.out_of_memory);
+}
+
+}  // namespace
+}  // namespace simulate
