@@ -40,9 +40,13 @@ Value HeadsFirst(LayerBuilder& b, const std::string& name, const Value& x, Memor
 }
 
 // C = A x B for every head of every sample; both operands are saved.
-Value BatchedMatmul(LayerBuilder& b, const std::string& name, const Value& left, const Value& right, int64_t batch, int64_t m,
-                    int64_t n, int64_t k) {
+Value BatchedMatmul(LayerBuilder& b, const std::string& name, Value left, Value right, int64_t batch, int64_t m, int64_t n,
+                    int64_t k) {
   Numerics numerics = b.numerics();
+  if (numerics.autocast) {
+    left = Cast(b, name + ".left_cast", left, numerics.compute, HostCall::kCast);
+    right = Cast(b, name + ".right_cast", right, numerics.compute, HostCall::kCast);
+  }
   numerics.compute = left.dtype;
   if (left.dtype == DType::kFp32 && numerics.multiply != DType::kTf32) numerics.multiply = DType::kFp32;
   const Value y = b.NewTensor(name, batch * m, n, left.dtype);
@@ -75,43 +79,42 @@ Value Softmax(LayerBuilder& b, const Value& scores) {
   return y;
 }
 
-// _safe_softmax zeroes rows that were masked altogether: is -inf, all, where.
-void AddSafeSoftmax(LayerBuilder& b, const Value& scores) {
+// _safe_softmax zeroes rows that were masked altogether: is -inf, all, where. One autograd node with softmax's
+// own backward; the plain softmax is a temporary.
+void MakeSafe(LayerBuilder& b, const Value& scores) {
   Operator& op = b.last();
   const Bytes flags = SizeOf(DType::kBool, scores.elements());
-  op.forward.push_back(MemoryKernel("softmax.is_masked", MemoryAccess::kElementwise, scores.dtype, scores.rows, scores.columns,
+  op.forward.push_back(MemoryKernel("safe_softmax.is_masked", MemoryAccess::kElementwise, scores.dtype, scores.rows, scores.columns,
                                     scores.bytes(), flags, HostCall::kInner));
-  op.forward.push_back(MemoryKernel("softmax.all_masked", MemoryAccess::kRowReduction, DType::kBool, scores.rows, scores.columns,
-                                    flags, SizeOf(DType::kBool, scores.rows), HostCall::kInner));
-  op.forward.push_back(MemoryKernel("softmax.where", MemoryAccess::kBroadcast, scores.dtype, scores.rows, scores.columns,
+  op.forward.push_back(MemoryKernel("safe_softmax.all_masked", MemoryAccess::kRowReduction, DType::kBool, scores.rows,
+                                    scores.columns, flags, SizeOf(DType::kBool, scores.rows), HostCall::kInner));
+  op.forward.push_back(MemoryKernel("safe_softmax.where", MemoryAccess::kBroadcast, scores.dtype, scores.rows, scores.columns,
                                     scores.bytes(), scores.bytes(), HostCall::kInner));
   op.forward_workspace = scores.bytes() + flags;
-  op.backward.insert(op.backward.begin(),
-                     MemoryKernel("softmax.where_backward", MemoryAccess::kBroadcast, scores.dtype, scores.rows, scores.columns,
-                                  scores.bytes(), scores.bytes(), HostCall::kAutogradNode));
-  op.backward_workspace += scores.bytes();
 }
 
-// scores + bias, the bias broadcast over samples. Its gradient is summed over them.
+// scores + bias, the bias broadcast over samples unless it was made for each; of the wider of their types. The
+// gradient of a broadcast bias is summed over samples.
 Value AddBias(LayerBuilder& b, const AttentionDims& d, const Value& scores, const ScoreBias& bias, const Value& added, bool broadcast) {
-  const Value y = bias.in_place ? scores : b.NewTensor("biased_scores", scores.rows, scores.columns, scores.dtype);
+  const DType type = SizeOf(added.dtype, 1) > SizeOf(scores.dtype, 1) ? added.dtype : scores.dtype;
+  const bool mixed = scores.dtype != added.dtype;
+  const Value y = bias.math ? scores : b.NewTensor("biased_scores", scores.rows, scores.columns, type);
   Operator& op = b.Add("score_bias");
   op.inputs = {scores.index, added.index};
-  if (bias.in_place) {
-    op.in_place = true;
-  } else {
-    op.outputs = {y.index};
-    op.passes_gradient_to = {scores.index};
-  }
-  const MemoryAccess access = bias.strided && broadcast ? MemoryAccess::kTranspose : MemoryAccess::kBroadcast;
-  op.forward = {MemoryKernel("score_bias", access, scores.dtype, scores.rows, scores.columns, scores.bytes() + added.bytes(),
-                             scores.bytes(), HostCall::kOperator)};
-  if (!broadcast) {
-    op.passes_gradient_to.push_back(added.index);
-  } else if (b.tensor(added).differentiable) {
-    op.backward = {MemoryKernel("score_bias.gradient", MemoryAccess::kColumnReduction, scores.dtype, d.batch, added.elements(),
-                                scores.bytes(), SizeOf(scores.dtype, added.elements()), HostCall::kAutogradNode)};
-  }
+  op.in_place = bias.math;
+  if (!op.in_place) op.outputs = {y.index};
+  const MemoryAccess access = bias.strided && broadcast ? MemoryAccess::kTranspose
+                              : mixed                   ? MemoryAccess::kMixedTypes
+                                                        : MemoryAccess::kBroadcast;
+  op.forward = {MemoryKernel("score_bias", access, type, scores.rows, scores.columns, scores.bytes() + added.bytes(), y.bytes(),
+                             HostCall::kOperator)};
+  if (y.dtype == scores.dtype && !op.in_place) op.passes_gradient_to.push_back(scores.index);
+  if (y.dtype != scores.dtype)
+    op.backward.push_back(CastKernel("score_bias.gradient_cast", type, scores.dtype, scores.elements(), HostCall::kAutogradNode));
+  if (!broadcast) op.passes_gradient_to.push_back(added.index);
+  else if (b.tensor(added).differentiable)
+    op.backward.push_back(MemoryKernel("score_bias.gradient", MemoryAccess::kColumnReduction, type, d.batch, added.elements(),
+                                       y.bytes(), SizeOf(type, added.elements()), HostCall::kInner));
   return y;
 }
 
@@ -131,7 +134,7 @@ Value MaskBias(LayerBuilder& b, const AttentionDims& d, const ScoreBias& bias) {
 }  // namespace
 
 Value FusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, const Value& k, const Value& v, AttentionKernel kernel,
-                     double dropout) {
+                     double dropout, const ScoreBias& bias) {
   const DType type = q.dtype;
   const int64_t value_dim = d.value_dim > 0 ? d.value_dim : d.head_dim;
   const int64_t tokens = d.batch * d.query_length, keys = d.batch * d.key_length;
@@ -168,6 +171,20 @@ Value FusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, co
                                        q_bytes + kv_bytes, HostCall::kAutogradNode));
     op.backward_workspace += q_bytes + kv_bytes;
   }
+  if (bias.present) {
+    op.inputs.push_back(bias.bias.index);
+    op.saved.push_back(bias.bias.index);
+    op.forward[0].work.read += bias.bias.bytes();
+    op.backward[0].work.read += bias.bias.bytes();
+    if (b.tensor(bias.bias).differentiable) {
+      // The kernel writes a gradient for every sample; they are summed afterwards.
+      const Bytes every = SizeOf(type, d.batch * bias.bias.elements());
+      op.backward[0].work.written += every;
+      op.backward.push_back(MemoryKernel("score_bias.gradient", MemoryAccess::kColumnReduction, type, d.batch, bias.bias.elements(),
+                                         every, bias.bias.bytes(), HostCall::kInner));
+      op.backward_workspace += every;
+    }
+  }
   (void)dropout;  // drawn inside the kernel, from a seed of 8 bytes
   op.model_flops = AttentionFlops(d);
   return out;
@@ -192,7 +209,7 @@ Value UnfusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, 
   if (!bias.math) scores = Scale(b, "score_scale", scores);
   if (bias.present) scores = AddBias(b, d, scores, bias, added, !bias.masked);
   Value weights = Softmax(b, scores);
-  if (bias.math) AddSafeSoftmax(b, scores);
+  if (bias.math) MakeSafe(b, scores);
   weights = Dropout(b, "attention_dropout", weights, dropout);
   values = HeadsFirst(b, "value_heads", values);
   Value out = BatchedMatmul(b, "attention", weights, values, heads, d.query_length, value_dim, d.key_length);

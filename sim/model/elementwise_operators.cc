@@ -37,6 +37,71 @@ Value FusedNorm(LayerBuilder& b, const std::string& name, const Value& x, bool m
 Value LayerNorm(LayerBuilder& b, const std::string& name, const Value& x, bool bias) { return FusedNorm(b, name, x, true, bias); }
 Value RmsNorm(LayerBuilder& b, const std::string& name, const Value& x) { return FusedNorm(b, name, x, false, false); }
 
+namespace {
+
+// What T5LayerNorm does with 16-bit input, call by call, in the order of a profile.
+void ComposedNormKernels(Operator& op, const Value& x, const std::string& name) {
+  const Value wide{x.index, DType::kFp32, x.rows, x.columns}, row{x.index, DType::kFp32, x.rows, 1};
+  const bool casts = x.dtype != DType::kFp32;
+  const auto mixed = casts ? MemoryAccess::kMixedTypes : MemoryAccess::kBroadcast;
+  const auto kernel = [&](const char* what, MemoryAccess access, const Value& of, Bytes read, Bytes written, HostCall host) {
+    return MemoryKernel(name + what, access, of.dtype, of.rows, of.columns, read, written, host);
+  };
+  const HostCall call = HostCall::kOperator, node = HostCall::kAutogradNode, inner = HostCall::kInner;
+  const auto same = MemoryAccess::kElementwise, broadcast = MemoryAccess::kBroadcast, reduce = MemoryAccess::kRowReduction;
+  if (casts) op.forward.push_back(CastKernel(name + ".to_fp32", x.dtype, wide.dtype, x.elements(), call));
+  op.forward.push_back(kernel(".pow", same, wide, wide.bytes(), wide.bytes(), call));
+  op.forward.push_back(kernel(".mean", reduce, wide, wide.bytes(), row.bytes(), call));
+  op.forward.push_back(kernel(".add_epsilon", same, row, row.bytes(), row.bytes(), call));
+  op.forward.push_back(kernel(".rsqrt", same, row, row.bytes(), row.bytes(), call));
+  op.forward.push_back(kernel(".normalize", mixed, wide, x.bytes() + row.bytes(), wide.bytes(), call));
+  if (casts) op.forward.push_back(CastKernel(name + ".to_narrow", wide.dtype, x.dtype, x.elements(), call));
+  op.forward.push_back(kernel(".weight", broadcast, x, x.bytes(), x.bytes(), call));
+
+  op.backward.push_back(kernel(".weight_backward", broadcast, x, x.bytes(), x.bytes(), node));
+  op.backward.push_back(kernel(".weight_gradient", same, x, 2 * x.bytes(), x.bytes(), inner));
+  op.backward.push_back(kernel(".weight_gradient_sum", MemoryAccess::kColumnReduction, x, x.bytes(), SizeOf(x.dtype, x.columns), inner));
+  if (casts) op.backward.push_back(CastKernel(name + ".gradient_to_fp32", x.dtype, wide.dtype, x.elements(), node));
+  op.backward.push_back(kernel(".normalize_backward_scale", mixed, wide, wide.bytes() + x.bytes(), wide.bytes(), casts ? inner : node));
+  op.backward.push_back(kernel(".normalize_backward", broadcast, wide, wide.bytes() + row.bytes(), wide.bytes(), inner));
+  if (casts) op.backward.push_back(CastKernel(name + ".gradient_to_narrow", wide.dtype, x.dtype, x.elements(), inner));
+  op.backward.push_back(kernel(".scale_gradient", reduce, wide, wide.bytes(), row.bytes(), inner));
+  for (const char* what : {".rsqrt_pow", ".rsqrt_scale", ".rsqrt_backward"})
+    op.backward.push_back(kernel(what, same, row, row.bytes(), row.bytes(), what == std::string(".rsqrt_pow") ? node : inner));
+  op.backward.push_back(kernel(".mean_backward", broadcast, wide, row.bytes(), wide.bytes(), node));
+  op.backward.push_back(kernel(".pow_copy", same, wide, wide.bytes(), wide.bytes(), node));
+  op.backward.push_back(kernel(".pow_scale", same, wide, wide.bytes(), wide.bytes(), inner));
+  op.backward.push_back(kernel(".pow_backward", same, wide, 2 * wide.bytes(), wide.bytes(), inner));
+  if (casts) op.backward.push_back(CastKernel(name + ".pow_to_narrow", wide.dtype, x.dtype, x.elements(), node));
+  op.backward.push_back(kernel(".gradient_sum", same, x, 2 * x.bytes(), x.bytes(), inner));
+}
+
+}  // namespace
+
+Value ComposedRmsNorm(LayerBuilder& b, const std::string& name, const Value& x) {
+  if (b.numerics().fused) return RmsNorm(b, name, x);
+  const uint32_t weight = b.AddParameter(name + ".weight", x.columns);
+  const Value y = b.NewTensor(name, x.rows, x.columns, x.dtype);
+  const Value scale = b.NewTensor(name + ".scale", x.rows, 1, DType::kFp32, false);
+  const Value normalized = b.NewTensor(name + ".normalized", x.rows, x.columns, x.dtype, false);
+  Value wide = x;
+  if (x.dtype != DType::kFp32) wide = b.NewTensor(name + ".fp32", x.rows, x.columns, DType::kFp32, false);
+  Operator& op = b.Add(name);
+  op.inputs = {x.index};
+  op.outputs = {y.index, scale.index, normalized.index};
+  op.saved = {x.index, scale.index, normalized.index};
+  if (wide.index != x.index) {
+    op.outputs.push_back(wide.index);
+    op.saved.push_back(wide.index);
+  }
+  op.parameters = {weight};
+  ComposedNormKernels(op, x, name);
+  op.forward_workspace = SizeOf(DType::kFp32, x.elements());
+  op.backward_workspace = 3 * SizeOf(DType::kFp32, x.elements()) + x.bytes();
+  op.backward_views = 2;
+  return y;
+}
+
 Value Activate(LayerBuilder& b, const std::string& name, Activation activation, const Value& x) {
   const Value y = b.NewTensor(name, x.rows, x.columns, x.dtype);
   Operator& op = b.Add(name);

@@ -60,18 +60,19 @@ struct AttentionDims {
   int64_t value_dim = 0;       // 0: head_dim
   bool causal = true;
 };
-// One fused kernel each way (FlashAttention, cuDNN): saves q, k, v, result and the log-sum-exp per row.
-Value FusedAttention(LayerBuilder& b, const AttentionDims& dims, const Value& q, const Value& k, const Value& v,
-                     AttentionKernel kernel, double dropout);
-// matmul, scale, mask, softmax, dropout, matmul, as separate kernels on the whole score matrix.
+// Something added to the scores.
 struct ScoreBias {
-  bool present = false;        // something is added to the scores
+  bool present = false;
   Value bias;                  // [query_heads x query, key], for every sample alike
   bool masked = false;         // bias + causal mask is made for every sample first
   bool strided = false;        // the bias is a permuted view: its reads are not coalesced
-  bool in_place = false;       // scores += bias
   bool math = false;           // PyTorch's math path of scaled_dot_product_attention: fp32, q and k scaled first, safe softmax
 };
+// One fused kernel each way (FlashAttention, cuDNN; memory-efficient if there is a bias): saves q, k, v, result,
+// bias and the log-sum-exp per row. The gradients of a packed q = k = v are put together at the end.
+Value FusedAttention(LayerBuilder& b, const AttentionDims& dims, const Value& q, const Value& k, const Value& v,
+                     AttentionKernel kernel, double dropout, const ScoreBias& bias = {});
+// matmul, scale, mask, softmax, dropout, matmul, as separate kernels on the whole score matrix.
 Value UnfusedAttention(LayerBuilder& b, const AttentionDims& dims, const Value& q, const Value& k, const Value& v,
                        double dropout, const ScoreBias& bias);
 
