@@ -39,11 +39,12 @@ Value HeadsFirst(LayerBuilder& b, const std::string& name, const Value& x, Memor
   return y;
 }
 
-// C = A x B for every head of every sample; both operands are saved.
+// C = A x B for every head of every sample; both operands are saved. Autocast does not reach into `math`, which is
+// inside of an operator it has cast for already.
 Value BatchedMatmul(LayerBuilder& b, const std::string& name, Value left, Value right, int64_t batch, int64_t m, int64_t n,
-                    int64_t k) {
+                    int64_t k, bool math) {
   Numerics numerics = b.numerics();
-  if (numerics.autocast) {
+  if (numerics.autocast && !math) {
     left = Cast(b, name + ".left_cast", left, numerics.compute, HostCall::kCast);
     right = Cast(b, name + ".right_cast", right, numerics.compute, HostCall::kCast);
   }
@@ -205,14 +206,19 @@ Value UnfusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, 
   if (bias.present && bias.masked) added = MaskBias(b, d, bias);
   left = HeadsFirst(b, "query_heads", left);
   right = HeadsFirst(b, "key_heads", right, MemoryAccess::kTranspose);
-  Value scores = BatchedMatmul(b, "scores", left, right, heads, d.query_length, d.key_length, d.head_dim);
+  Value scores = BatchedMatmul(b, "scores", left, right, heads, d.query_length, d.key_length, d.head_dim, bias.math);
   if (!bias.math) scores = Scale(b, "score_scale", scores);
   if (bias.present) scores = AddBias(b, d, scores, bias, added, !bias.masked);
   Value weights = Softmax(b, scores);
   if (bias.math) MakeSafe(b, scores);
   weights = Dropout(b, "attention_dropout", weights, dropout);
   values = HeadsFirst(b, "value_heads", values);
-  Value out = BatchedMatmul(b, "attention", weights, values, heads, d.query_length, value_dim, d.key_length);
+  Value out = BatchedMatmul(b, "attention", weights, values, heads, d.query_length, value_dim, d.key_length, bias.math);
+  if (bias.math) {  // the weights are returned in 16 bit too, and dropped
+    Operator& op = b.last();
+    op.forward.push_back(CastKernel("attention_weights_cast", wide, type, weights.elements(), HostCall::kInner));
+    op.forward_workspace = SizeOf(type, weights.elements());
+  }
   out = Cast(b, "attention_cast", out, type);
   out = HeadsFirst(b, "attention_rows", out);
   out.rows = d.batch * d.query_length;

@@ -73,20 +73,12 @@ TEST_CASE("the peak of allocated memory is the measured one within 0.5 %") {
 // Measured under DDP on two GPUs, which holds gradients a second and a third time from before the backward on
 // (GPT rows of the same table: exactly twice the gradients' size more than on one GPU).
 TEST_CASE("T5 under scaled_dot_product_attention holds what was measured") {
-  struct T5Row { ModelSpec spec; const char* precision; int64_t measured; };
-  const std::vector<T5Row> rows = {{T5(24, 1024, 64, 16, 4096), "autocast", 34296242176},
-                                   {T5(24, 1024, 128, 32, 16384), "bf16", 68357963776}};
-  for (const T5Row& row : rows) {
-    TrainingSpec training = Training(512, 8, row.precision);
-    training.attention = AttentionImplementation::kSdpa;
-    const Model model = BuildModel(row.spec, training);
-    const bool autocast = training.precision.autocast;
-    const int64_t buckets = autocast ? 8 : 4;
-    const int64_t peak = Replay(model, {false, (autocast ? 12 : 6) + buckets, autocast ? 4 : 2}).Peak();
-    const double error = static_cast<double>(peak) / static_cast<double>(row.measured) - 1.0;
-    INFO(model.parameters << " parameters: " << peak << " of " << row.measured << ", " << 100.0 * error << " %");
-    CHECK(std::abs(error) < 0.02);
-  }
+  TrainingSpec training = Training(512, 8, "bf16");
+  training.attention = AttentionImplementation::kSdpa;
+  const Model model = BuildModel(T5(24, 1024, 128, 32, 16384), training);
+  const int64_t peak = Replay(model, {false, 6 + 4, 2}).Peak();
+  INFO(peak << " of 68357963776");
+  CHECK(std::abs(static_cast<double>(peak) / 68357963776.0 - 1.0) < 0.005);
 }
 
 }  // namespace
