@@ -47,7 +47,10 @@ CollectiveCost Price(const HardwareSpec& hardware, const Topology& topology, con
   cost.channels = shape.channels;
   cost.cores = shape.channels;
   cost.bottleneck = shape.bottleneck;
-  cost.latency = p.base + library.copy_per_byte * (size * shape.copied);
+  cost.latency = p.base;
+  if (library.copy_share > 0.0 && hardware.accelerator.memory_bandwidth.value() > 0.0) {
+    cost.latency += Seconds(size * shape.copied / (library.copy_share * hardware.accelerator.memory_bandwidth.value()));
+  }
   if (protocol == Protocol::kSimple) {
     cost.latency += ExposedChain(chain, transfer);
     if (IsNvls(shape.algorithm)) cost.latency += library.nvls_base;
@@ -101,7 +104,6 @@ CollectiveModel::CollectiveModel(CollectiveModel&&) noexcept = default;
 
 std::vector<CollectiveCost> CollectiveModel::Options(const CollectiveRequest& request) const {
   if (request.bytes.value() == 0 || request.groups.empty() || request.groups[0].size() < 2) return {Nothing()};
-  SIM_CHECK(request.op != CollectiveOp::kSendRecv, "messages are priced by SendCost");
   const auto [it, fresh] = cache_->shapes.try_emplace(KeyOf(request));
   if (fresh) it->second = MakeShapes(hardware_, topology_, request.op, request.groups);
   std::vector<CollectiveCost> options;

@@ -9,7 +9,7 @@ constexpr size_t kExactNodes = 64;
 
 }  // namespace
 
-Chain AddAllToAll(const Placement& placement, Traffic& traffic) {
+Chain AddAllToAll(const Placement& placement, double network_inflation, Traffic& traffic) {
   const Topology& topology = traffic.topology();
   const auto n = static_cast<double>(placement.size);
   const size_t nodes = placement.nodes.size();
@@ -28,7 +28,7 @@ Chain AddAllToAll(const Placement& placement, Traffic& traffic) {
     for (size_t d = 1; d < nodes; d += stride) {
       const NodePart& other = placement.nodes[(k + d) % nodes];
       const double pairs = static_cast<double>(part.members.size()) * static_cast<double>(other.members.size());
-      network = std::max(network, traffic.AddBetween(part, other, weight * pairs / n));
+      network = std::max(network, traffic.AddBetween(part, other, weight * pairs / n * network_inflation));
     }
   }
   // Exchanges go on side by side; only their first round is waited for.
@@ -39,7 +39,18 @@ Chain AddAllToAll(const Placement& placement, Traffic& traffic) {
   return chain;
 }
 
-Chain AddSend(uint32_t from, uint32_t to, Traffic& traffic) {
+Chain AddShift(const Placement& placement, double network_inflation, Traffic& traffic) {
+  std::vector<uint32_t> members;
+  for (const NodePart& part : placement.nodes) members.insert(members.end(), part.members.begin(), part.members.end());
+  Chain longest;
+  for (size_t i = 0; i < members.size(); ++i) {
+    const Chain chain = AddSend(members[i], members[(i + 1) % members.size()], network_inflation, traffic);
+    if (chain.network_latency + chain.scale_up_latency > longest.network_latency + longest.scale_up_latency) longest = chain;
+  }
+  return longest;
+}
+
+Chain AddSend(uint32_t from, uint32_t to, double network_inflation, Traffic& traffic) {
   const Topology& topology = traffic.topology();
   Chain chain;
   if (topology.node_of(from) == topology.node_of(to)) {
@@ -52,7 +63,7 @@ Chain AddSend(uint32_t from, uint32_t to, Traffic& traffic) {
   const Placement a = Place(topology, sender);
   const Placement b = Place(topology, receiver);
   chain.network_hops = 1.0;
-  chain.network_latency = traffic.AddBetween(a.nodes[0], b.nodes[0], 1.0);
+  chain.network_latency = traffic.AddBetween(a.nodes[0], b.nodes[0], network_inflation);
   return chain;
 }
 

@@ -10,10 +10,14 @@
 
 namespace simulate {
 
-Chain AddAllToAll(const Placement& placement, Traffic& traffic);
+// `network_inflation`: how much worse than rings single messages use a NIC.
+Chain AddAllToAll(const Placement& placement, double network_inflation, Traffic& traffic);
+
+// Every member sends S to the next one and receives S from the one before (nccl-tests' sendrecv).
+Chain AddShift(const Placement& placement, double network_inflation, Traffic& traffic);
 
 // One message between two accelerators, per byte.
-Chain AddSend(uint32_t from, uint32_t to, Traffic& traffic);
+Chain AddSend(uint32_t from, uint32_t to, double network_inflation, Traffic& traffic);
 
 // Hierarchical all-reduce: reduce-scatter in the node, all-reduce of each part along its rail,
 // all-gather in the node: 2(r-1)/r*S on scale-up links, 2(N-1)/N*S/r per member on the network,

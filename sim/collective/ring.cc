@@ -4,7 +4,7 @@
 
 namespace simulate {
 
-Chain AddRing(CollectiveOp op, const Placement& placement, Traffic& traffic) {
+Chain AddRing(CollectiveOp op, const Placement& placement, double network_inflation, Traffic& traffic) {
   const auto n = static_cast<double>(placement.size);
   const double passes = op == CollectiveOp::kAllReduce ? 2.0 : 1.0;
   const bool whole = op == CollectiveOp::kBroadcast || op == CollectiveOp::kReduce;
@@ -19,7 +19,7 @@ Chain AddRing(CollectiveOp op, const Placement& placement, Traffic& traffic) {
     const auto r = static_cast<double>(part.members.size());
     const double inside = nodes == 1 ? 1.0 : (r - 1.0) / r;
     hop = std::max(hop, traffic.AddAround(part, bytes * inside));
-    if (nodes > 1) around_network += traffic.AddBetween(part, placement.nodes[(k + 1) % nodes], bytes);
+    if (nodes > 1) around_network += traffic.AddBetween(part, placement.nodes[(k + 1) % nodes], bytes * network_inflation);
   }
   const double edges = nodes == 1 ? 0.0 : static_cast<double>(nodes);
   Chain chain;

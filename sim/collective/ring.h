@@ -16,6 +16,7 @@
 namespace simulate {
 
 // Adds the traffic of one group's ring, per byte of the collective's size; returns its chain of hops.
-Chain AddRing(CollectiveOp op, const Placement& placement, Traffic& traffic);
+// `network_inflation`: how much worse than its best the library's rings use the NICs.
+Chain AddRing(CollectiveOp op, const Placement& placement, double network_inflation, Traffic& traffic);
 
 }  // namespace simulate

@@ -79,11 +79,14 @@ Chain AddGroup(const HardwareSpec& hardware, Algorithm algorithm, CollectiveOp o
     case Algorithm::kNvlsTree: {
       return AddNvls(placement, hardware.node.scale_up.efficiency / hardware.node.nvls_efficiency, traffic);
     }
-    case Algorithm::kPairwise: return AddAllToAll(placement, traffic);
+    case Algorithm::kPairwise: {
+      const double inflation = 1.0 / hardware.library.message_network_share;
+      return op == CollectiveOp::kSendRecv ? AddShift(placement, inflation, traffic) : AddAllToAll(placement, inflation, traffic);
+    }
     case Algorithm::kHierarchical: return AddHierarchical(op, placement, traffic);
     case Algorithm::kRing:
     case Algorithm::kTorus:
-    case Algorithm::kDirect: return AddRing(op, placement, traffic);
+    case Algorithm::kDirect: return AddRing(op, placement, 1.0 / hardware.library.ring_network_share, traffic);
   }
   return {};
 }
@@ -91,7 +94,7 @@ Chain AddGroup(const HardwareSpec& hardware, Algorithm algorithm, CollectiveOp o
 std::vector<Algorithm> Candidates(const HardwareSpec& hardware, const Topology& topology, CollectiveOp op,
                                   const Placement& placement) {
   const LibraryKind library = hardware.library.kind;
-  if (op == CollectiveOp::kAllToAll) return {Algorithm::kPairwise};
+  if (op == CollectiveOp::kAllToAll || op == CollectiveOp::kSendRecv) return {Algorithm::kPairwise};
   const bool torus = hardware.fabric.topology != FabricTopology::kExplicit && hardware.node.topology == NodeTopology::kTorus;
   const Algorithm ring = torus ? Algorithm::kTorus : Algorithm::kRing;
   const bool reducible = op == CollectiveOp::kAllReduce || op == CollectiveOp::kAllGather || op == CollectiveOp::kReduceScatter;
@@ -135,7 +138,7 @@ Shape MakeSendShape(const HardwareSpec& hardware, const Topology& topology, uint
   Traffic traffic(topology);
   Shape shape;
   shape.algorithm = Algorithm::kDirect;
-  shape.chain = AddSend(from, to, traffic);
+  shape.chain = AddSend(from, to, 1.0 / hardware.library.message_network_share, traffic);
   shape.channels = static_cast<int>(hardware.library.channels_per_nic);
   Compress(traffic, &shape);
   return shape;

@@ -199,6 +199,8 @@ void ReadLibrary(ValueReader& value, LibrarySpec* out) {
     r.Optional("pipeline", &out->pipeline);
     r.Optional("tree_efficiency", &out->tree_efficiency);
     r.Optional("ring_network_share", &out->ring_network_share);
+    r.Optional("copy_share", &out->copy_share);
+    r.Optional("message_network_share", &out->message_network_share);
     r.Integer("channels", 1, 1024, &out->channels);
     r.Integer("channels_per_nic", 1, 1024, &out->channels_per_nic);
     r.Integer("nvls_channels", 1, 1024, &out->nvls_channels);

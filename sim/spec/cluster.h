@@ -92,7 +92,8 @@ struct LibrarySpec {
   int64_t channels_per_nic = 2;
   int64_t nvls_channels = 16;
   int64_t max_channels = 32;              // NCCL_MAX_CTAS
-  Seconds copy_per_byte;                  // local copy of a rank's own part, seconds per byte
+  double copy_share = 0.0;                // of the memory bandwidth, for a member's copy of its own part; 0: free
+  double message_network_share = 1.0;     // of a NIC's bandwidth that point-to-point messages reach
 };
 
 struct HardwareSpec {

@@ -27,7 +27,8 @@ inline HardwareSpec Cluster(int64_t accelerators, int64_t nics) {
   h.library = DefaultLibrary(LibraryKind::kNccl);
   for (ProtocolSpec& p : h.library.protocols) p = ProtocolSpec{};
   h.library.pipeline = Bytes(0);
-  h.library.copy_per_byte = Seconds();
+  h.library.copy_share = 0.0;
+  h.library.message_network_share = 1.0;
   h.library.nvls_base = Seconds();
   h.library.ring_network_share = 1.0;
   h.library.tree_efficiency = 1.0;
