@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include "CLI/CLI.hpp"
+#include "sim/cli/check_command.h"
 #include "sim/cli/run_command.h"
 #include "sim/cli/search_path.h"
 #include "sim/study/command.h"
@@ -66,6 +67,7 @@ int RunCommandLine(int argc, char** argv) {
   app.set_help_flag("-h,--help", "Print this help");
   app.require_subcommand(0, 1);
   AddRunCommand(app, command);
+  AddCheckCommand(app, command);
   try {
     return Finish(Parse(app, argc, argv, command));
   } catch (const std::exception& error) {

@@ -1,0 +1,117 @@
+#include "sim/cli/check_command.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "sim/cli/terminal.h"
+#include "sim/cli/write_file.h"
+#include "sim/study/check.h"
+#include "sim/study/check_output.h"
+
+namespace simulate {
+namespace {
+
+struct Options {
+  std::vector<std::string> paths;
+  bool json = false;
+  bool csv = false;
+  std::string junit;
+  std::string baseline;
+  bool update = false;
+  double threshold = 0.001;
+  std::string color = "auto";
+  int threads = 0;
+};
+
+// Files as they are named; of folders every *.yaml below, in order of path.
+std::vector<std::string> Expand(const std::vector<std::string>& paths) {
+  namespace fs = std::filesystem;
+  std::vector<std::string> files;
+  for (const std::string& path : paths) {
+    std::error_code error;
+    if (!fs::is_directory(path, error)) {
+      files.push_back(path);
+      continue;
+    }
+    std::vector<std::string> inside;
+    for (const auto& entry : fs::recursive_directory_iterator(path, error)) {
+      if (entry.path().extension() == ".yaml") inside.push_back(entry.path().string());
+    }
+    std::sort(inside.begin(), inside.end());
+    files.insert(files.end(), inside.begin(), inside.end());
+  }
+  return files;
+}
+
+// The studies that hold reference points. Every file is read, so that all diagnostics come in one go.
+std::vector<Study> Load(const Options& options, const Command& command, Diagnostics& diagnostics) {
+  std::vector<Study> studies;
+  for (const std::string& file : Expand(options.paths)) {
+    std::optional<Study> study = LoadStudy(file, command.search, {}, diagnostics);
+    if (study && (!study->reference.points.empty() || !study->reference.excluded.empty())) studies.push_back(std::move(*study));
+  }
+  if (!diagnostics.HasErrors() && studies.empty()) {
+    diagnostics.Error(absl::StrCat("no scenario with a `reference` block under `", options.paths.front(), "`"));
+  }
+  return studies;
+}
+
+int Run(const Options& options, Command& command) {
+  Diagnostics diagnostics;
+  const std::vector<Study> studies = Load(options, command, diagnostics);
+  std::optional<Baseline> baseline;
+  if (!options.baseline.empty() && !options.update) baseline = ReadBaseline(options.baseline, diagnostics);
+  command.err << diagnostics.Render();
+  if (diagnostics.HasErrors()) return kExitBadInput;
+
+  CheckResult result;
+  {
+    Progress progress(command.err, command.err_is_terminal, "run");
+    result = Check(studies, options.threads, [&](size_t done, size_t all) { progress.Update(done, all); });
+  }
+  const std::vector<Moved> moved = baseline ? Compare(result, *baseline, options.threshold) : std::vector<Moved>{};
+
+  Diagnostics files;
+  if (options.update) WriteFile(options.baseline, [&](std::ostream& out) { out << RenderBaseline(result); }, files);
+  if (!options.junit.empty()) WriteFile(options.junit, [&](std::ostream& out) { out << RenderCheckJunit(result); }, files);
+  command.err << files.Render();
+  if (files.HasErrors()) return kExitBadInput;
+
+  if (options.json) {
+    command.out << RenderCheckJson(result, moved);
+  } else if (options.csv) {
+    command.out << RenderCheckCsv(result);
+  } else {
+    command.out << RenderCheckText(result, moved, UseColour(options.color, command.out_is_terminal));
+  }
+  const bool fell_short = std::any_of(result.points.begin(), result.points.end(), [](const auto& p) { return p.fell_short(); });
+  return fell_short || !moved.empty() ? kExitFellShort : kExitDone;
+}
+
+}  // namespace
+
+void AddCheckCommand(CLI::App& app, Command& command) {
+  CLI::App* sub = app.add_subcommand("check", "Hold scenarios to published or measured points; exit code 1 if one falls short");
+  auto options = std::make_shared<Options>();
+  sub->add_option("paths", options->paths, "Scenario files, or folders of them")->required()->type_name("PATH");
+  auto* json = sub->add_flag("--json", options->json, "Print every point as JSON");
+  sub->add_flag("--csv", options->csv, "Print every point as comma-separated values")->excludes(json);
+  sub->add_option("--junit", options->junit, "Also write a JUnit report for CI servers")->type_name("FILE");
+  auto* baseline = sub->add_option("--baseline", options->baseline,
+                                   "Compare with saved predictions and list what moved; exit code 1 if any did")
+                       ->type_name("FILE");
+  sub->add_flag("--update", options->update, "Write the baseline instead of comparing with it")->needs(baseline);
+  sub->add_option("--threshold", options->threshold, "Relative change from which a prediction has moved")
+      ->capture_default_str()
+      ->type_name("SHARE");
+  sub->add_option("--color", options->color, "When to colour: auto, always, never")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->type_name("WHEN");
+  sub->add_option("--threads", options->threads, "Runs at a time; 0: one per processor")->check(CLI::Range(0, 1024))->type_name("N");
+  sub->callback([options, &command] { command.exit_code = Run(*options, command); });
+}
+
+}  // namespace simulate
