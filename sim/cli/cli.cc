@@ -11,7 +11,7 @@
 #include "CLI/CLI.hpp"
 #include "sim/cli/check_command.h"
 #include "sim/cli/run_command.h"
-#include "sim/cli/search_path.h"
+#include "sim/config/search_path.h"
 #include "sim/study/command.h"
 
 #ifndef SIMULATE_VERSION
@@ -59,7 +59,7 @@ int Finish(int code) {
 int RunCommandLine(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   std::ios::sync_with_stdio(false);
-  Command command{std::cout, std::cerr, DefaultSearchPath(), isatty(STDOUT_FILENO) != 0, isatty(STDERR_FILENO) != 0,
+  Command command{std::cout, std::cerr, DiscoverSearchPath(argv[0]), isatty(STDOUT_FILENO) != 0, isatty(STDERR_FILENO) != 0,
                   kExitDone};
   CLI::App app(kAbout, "simulate");
   app.footer(kFooter);

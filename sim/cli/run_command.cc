@@ -13,6 +13,8 @@
 #include "sim/cli/terminal.h"
 #include "sim/cli/write_file.h"
 #include "sim/output/csv.h"
+#include "sim/output/html_report.h"
+#include "sim/output/inputs.h"
 #include "sim/output/json.h"
 #include "sim/output/text.h"
 #include "sim/output/trace_file.h"
@@ -33,6 +35,7 @@ struct Options {
   std::string color = "auto";
   std::string output;
   std::string trace;
+  std::string html;
   int threads = 0;
 };
 
@@ -72,16 +75,26 @@ void PrintStats(const std::vector<Report>& reports, double seconds, std::ostream
       static_cast<double>(usage.ru_maxrss) / 1024.0);
 }
 
-// A trace shows one point: the sweep's last.
-void WriteTrace(const Options& options, const Scenario& point, Diagnostics& diagnostics) {
-  const Simulation simulation = Simulate(point, {options.unfold});
-  const bool chrome = options.trace.size() > 5 && options.trace.substr(options.trace.size() - 5) == ".json";
-  WriteFile(
-      options.trace,
-      [&](std::ostream& out) {
-        (chrome ? WriteChromeTrace : WritePerfettoTrace)(simulation.program, simulation.timeline, out);
-      },
-      diagnostics);
+bool EndsWith(const std::string& text, const std::string& end) {
+  return text.size() > end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+// A trace and a page's timeline show one point: the sweep's last that fits in memory.
+void WriteTimeline(const Options& options, const Study& study, const std::vector<Report>& reports, Diagnostics& diagnostics) {
+  size_t shown = reports.size() - 1;
+  while (shown > 0 && reports[shown].out_of_memory) --shown;
+  const Simulation simulation = Simulate(study.points[shown], {options.unfold});
+  if (!options.trace.empty()) {
+    const auto write = EndsWith(options.trace, ".json") ? WriteChromeTrace : WritePerfettoTrace;
+    WriteFile(options.trace, [&](std::ostream& out) { write(simulation.program, simulation.timeline, out); }, diagnostics);
+  }
+  if (options.html.empty()) return;
+  HtmlPage page;
+  page.title = study.title;
+  page.result = RenderJson(study.title, reports);
+  page.timeline = TimelineJson(simulation.program, simulation.timeline);
+  page.inputs = RenderInputs(study.points[shown], study.reference);
+  WriteFile(options.html, [&](std::ostream& out) { out << RenderHtml(page); }, diagnostics);
 }
 
 int Run(const Options& options, Command& command) {
@@ -110,7 +123,7 @@ int Run(const Options& options, Command& command) {
   } else {
     WriteFile(options.output, [&](std::ostream& out) { out << text; }, diagnostics);
   }
-  if (!options.trace.empty()) WriteTrace(options, study->points.back(), diagnostics);
+  if (!options.trace.empty() || !options.html.empty()) WriteTimeline(options, *study, reports, diagnostics);
   if (diagnostics.HasErrors()) {
     command.err << diagnostics.Render();
     return kExitBadInput;
@@ -136,6 +149,7 @@ std::shared_ptr<Options> AddOptions(CLI::App& app) {
   app.add_option("-o,--output", options->output, "Write the result to a file instead of standard output")->type_name("FILE");
   app.add_option("--trace", options->trace, "Write the (last) point's timeline: Perfetto, or Chrome's format if *.json")
       ->type_name("FILE");
+  app.add_option("--html", options->html, "Write the result as one self-contained page")->type_name("FILE");
   app.add_option("--threads", options->threads, "Points simulated at a time; 0: one per processor")
       ->check(CLI::Range(0, 1024))
       ->type_name("N");
