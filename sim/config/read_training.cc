@@ -220,8 +220,10 @@ bool ReadTraining(ValueReader& value, bool encoder_decoder, TrainingSpec* out, i
                                       {{"flash", AttentionImplementation::kFlash},
                                        {"eager", AttentionImplementation::kEager},
                                        {"memory_efficient", AttentionImplementation::kMemoryEfficient},
-                                       {"sdpa", AttentionImplementation::kSdpa}},
+                                       {"sdpa", AttentionImplementation::kSdpa},
+                                       {"flash2", AttentionImplementation::kFlash2}},
                                       &out->attention);
+    map.Optional("fused_norm", &out->fused_norm);
     map.Number("dropout", 0, 0.999, &out->dropout);
     ReadOptimizer(map, out);
     map.Enum<Runtime>("runtime",

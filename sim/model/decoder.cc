@@ -64,6 +64,9 @@ Value AttentionCore(LayerBuilder& b, const Plan& plan, const Heads& h) {
     case AttentionImplementation::kMemoryEfficient:
       out = FusedAttention(b, d, h.q, h.k, h.v, AttentionKernel::kMemoryEfficient, plan.training.dropout);
       break;
+    case AttentionImplementation::kFlash2:
+      out = FusedAttention(b, d, h.q, h.k, h.v, AttentionKernel::kFlash2, plan.training.dropout);
+      break;
     case AttentionImplementation::kFlash:
     case AttentionImplementation::kSdpa:
       out = FusedAttention(b, d, h.q, h.k, h.v, AttentionKernel::kFlash, plan.training.dropout);
@@ -150,7 +153,8 @@ Layer HeadLayer(const Plan& plan) {
 }  // namespace
 
 Value Normalize(LayerBuilder& b, const Plan& plan, const std::string& name, const Value& x) {
-  return plan.spec.norm == Norm::kLayerNorm ? LayerNorm(b, name, x, plan.spec.norm_bias) : RmsNorm(b, name, x);
+  if (plan.spec.norm == Norm::kLayerNorm) return LayerNorm(b, name, x, plan.spec.norm_bias);
+  return plan.training.fused_norm ? RmsNorm(b, name, x) : ComposedRmsNorm(b, name, x, true);
 }
 
 Value FeedForward(LayerBuilder& b, const Plan& plan, const Value& x, int64_t intermediate_size) {

@@ -78,8 +78,8 @@ void ComposedNormKernels(Operator& op, const Value& x, const std::string& name) 
 
 }  // namespace
 
-Value ComposedRmsNorm(LayerBuilder& b, const std::string& name, const Value& x) {
-  if (b.numerics().fused) return RmsNorm(b, name, x);
+Value ComposedRmsNorm(LayerBuilder& b, const std::string& name, const Value& x, bool never_fused) {
+  if (b.numerics().fused && !never_fused) return RmsNorm(b, name, x);
   const uint32_t weight = b.AddParameter(name + ".weight", x.columns);
   const Value y = b.NewTensor(name, x.rows, x.columns, x.dtype);
   const Value scale = b.NewTensor(name + ".scale", x.rows, 1, DType::kFp32, false);

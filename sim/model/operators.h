@@ -26,7 +26,8 @@ Value LayerNorm(LayerBuilder& b, const std::string& name, const Value& x, bool b
 // torch.nn.functional.rms_norm, fused since PyTorch 2.9: saves its input and 1/rms.
 Value RmsNorm(LayerBuilder& b, const std::string& name, const Value& x);
 // Hugging Face's T5LayerNorm and LlamaRMSNorm: cast, pow, mean, add, rsqrt, mul, cast, mul.
-Value ComposedRmsNorm(LayerBuilder& b, const std::string& name, const Value& x);
+// A runtime that fuses elementwise chains makes it one kernel, unless it is told not to.
+Value ComposedRmsNorm(LayerBuilder& b, const std::string& name, const Value& x, bool never_fused = false);
 
 // Elementwise function of one argument; saves its input (relu: its result).
 Value Activate(LayerBuilder& b, const std::string& name, Activation activation, const Value& x);

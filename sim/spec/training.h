@@ -10,7 +10,8 @@
 namespace simulate {
 
 enum class Checkpointing : uint8_t { kNone, kSelective, kFull };
-enum class AttentionImplementation : uint8_t { kFlash, kEager, kMemoryEfficient, kSdpa };
+// kFlash is the framework's best fused kernel of today; kFlash2 is FlashAttention-2, as software of 2023 and 2024 used it.
+enum class AttentionImplementation : uint8_t { kFlash, kEager, kMemoryEfficient, kSdpa, kFlash2 };
 enum class Optimizer : uint8_t { kAdamW, kAdam8bit, kSgd, kMomentum, kAdafactor };
 enum class OptimizerKernel : uint8_t { kFused, kForeach };
 enum class Runtime : uint8_t { kEager, kCompiled, kCudaGraph, kMegatron, kNeuron };
@@ -37,6 +38,7 @@ struct TrainingSpec {
   Checkpointing activation_checkpointing = Checkpointing::kNone;
   int64_t checkpoint_every = 1;             // every k-th block
   AttentionImplementation attention = AttentionImplementation::kFlash;
+  bool fused_norm = true;                   // false: RMSNorm from elementwise calls in fp32, as LLaMA's own code writes it
   double dropout = 0.0;
   Optimizer optimizer = Optimizer::kAdamW;
   OptimizerKernel optimizer_kernel = OptimizerKernel::kFused;

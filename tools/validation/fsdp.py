@@ -99,7 +99,7 @@ def FoundryRow(row):
         "training.micro_batch_size": row["micro_batch"],
         "training.gradient_accumulation_steps": Accumulation(row), "training.sequence_length": row["seq"],
         "training.precision": precision, "training.activation_checkpointing": row["recompute"],
-        "training.attention": "flash", "training.dropout": 0, "training.optimizer": "adamw",
+        "training.attention": "flash2", "training.dropout": 0, "training.optimizer": "adamw",
         "training.optimizer_kernel": "foreach", "training.clip_grad_norm": True, "training.runtime": "eager",
         "parallelism.data.strategy": "fsdp", "parallelism.data.version": 1,
         "parallelism.data.sharding": {"fsdp_full": "full_shard", "fsdp_grad_op": "shard_grad_op"}[row["strategy"]],
@@ -118,7 +118,8 @@ mixed_precision PURE: bf16 parameters, gradients and reduction (bf16_mixed); DEF
 MPT: biases, learned positions as long as the sequence, tied head. The benchmark's yamls clip the gradient norm at 1 and
 use decoupled_adamw, which walks the tensors one by one (priced here as foreach)."""
     comments = {"parallelism.data.limit_all_gathers": "limit_all_gathers: true in the yamls",
-                "training.clip_grad_norm": "scripts/train/yamls/pretrain: gradient_clipping, norm, 1.0"}
+                "training.clip_grad_norm": "scripts/train/yamls/pretrain: gradient_clipping, norm, 1.0",
+                "training.attention": "PyTorch and flash-attn of 2023"}
     h100 = ". H100: the node and its network are not stated, a DGX H100 is presumed"
     repo = "MosaicML llm-foundry, scripts/train/benchmarking/README.md, github mosaicml/llm-foundry@"
     return [
@@ -158,7 +159,7 @@ def TitanRow(row):
         "cluster.hardware": TITAN_HARDWARE[row["accelerator"]], "cluster.gpus": row["gpus"],
         "training.micro_batch_size": row["micro_batch"], "training.sequence_length": seq,
         "training.precision": "{preset: fp8_mixed, gradient_reduction: fp32}" if fp8 else FSDP_FP32_REDUCE,
-        "training.activation_checkpointing": TitanCheckpointing(row), "training.attention": "flash",
+        "training.activation_checkpointing": TitanCheckpointing(row), "training.attention": "flash2",
         "training.dropout": 0, "training.optimizer": "adamw",
         "training.optimizer_kernel": "fused" if "asynctp-" in row["id"] or "h200" in row["id"] else "foreach",
         "training.clip_grad_norm": True,
@@ -190,7 +191,8 @@ Llama 2, 3 and 3.1 under FSDP2, reduction in fp32 (torchtitan's default), tokens
 step time = local batch x data-parallel ranks x sequence / (tokens per second and GPU x GPUs).
 Peak memory is torchtitan's max_reserved. "selective" recomputes operators: attention and every second matmul kept.
 float8: fp8 matmuls. Optimizer: fused in 2025, torch's default foreach before. A100 rows: node and network not stated, a DGX A100 is presumed.""", rows,
-                  {"training.clip_grad_norm": "torchtitan's default max_norm 1.0"})]
+                  {"training.clip_grad_norm": "torchtitan's default max_norm 1.0",
+                   "training.attention": "PyTorch's SDPA of 2024: FlashAttention-2"})]
 
 
 # ---- IBM's fms-fsdp and the AWS posts -----------------------------------------------------------------------------
@@ -241,7 +243,7 @@ def IbmRow(row):
         "cluster.hardware": IbmHardware(row), "cluster.gpus": row["gpus"],
         "training.micro_batch_size": row["micro_batch"], "training.sequence_length": row["seq"],
         "training.precision": "bf16_mixed", "training.activation_checkpointing": policy,
-        "training.attention": "flash", "training.dropout": 0, "training.optimizer": "adamw",
+        "training.attention": "flash2", "training.dropout": 0, "training.optimizer": "adamw",
         "training.optimizer_kernel": "foreach", "training.clip_grad_norm": True,
         "training.runtime": "compiled" if "compile" in row["precision"] else "eager",
         "parallelism.data.strategy": "fsdp", "parallelism.data.version": 1,
@@ -265,7 +267,7 @@ Llama 2 under FSDP (version 1) from IBM's blogs and the fms-fsdp README.
 step time = global batch x sequence / (tokens per second and GPU x GPUs); where only MFU is printed, the rate is
 MFU x 989e12 / (6 N + 12 l h s), fms-fsdp's own formula.
 Hybrid sharding shards inside a node and replicates across nodes.""", rows,
-                  {"training.clip_grad_norm": "fms-fsdp clips at 1.0"}, "15%")]
+                  {"training.clip_grad_norm": "fms-fsdp clips at 1.0", "training.attention": "SDPA, FlashAttention-2"}, "15%")]
 
 
 # ---- DeepSpeed ----------------------------------------------------------------------------------------------------

@@ -32,6 +32,12 @@ def Divides(row):
 
 # ---- Hagemann et al. 2023 -----------------------------------------------------------------------------------------
 
+# FlashAttention 1 reaches about half of version 2's rate, as xformers' memory-efficient kernel does (Dao, FlashAttention-2,
+# arXiv:2307.08691, figure 5), and keeps the same tensors: priced as that.
+HAGEMANN_ATTENTION = {"torch": "eager", "fused": "eager", "flash_attention": "memory_efficient",
+                      "flash_attentionv1.0.8": "memory_efficient", "flash_attention2": "flash2"}
+
+
 def HagemannRow(row):
     kernel = re.search(r'kernel field="([^"]+)"', row["notes"]).group(1)
     outcome = re.search(r"OUTCOME=([^;]+)", row["notes"]).group(1)
@@ -40,7 +46,8 @@ def HagemannRow(row):
     settings.update({
         "cluster.hardware": "dgx-a100-80gb", "training.precision": "bf16_mixed", "training.dropout": 0,
         "training.activation_checkpointing": row["recompute"],
-        "training.attention": "flash" if kernel.startswith("flash") else "eager"})
+        "training.attention": HAGEMANN_ATTENTION[kernel.removesuffix(" + RMS kernel")],
+        "training.fused_norm": kernel.endswith("RMS kernel")})
     expect = {"status": {"ran": "ok", "OOM Error": "out_of_memory"}.get(outcome, "")}
     if row["value"]:
         expect["step_time_s"] = float(row["value"])
@@ -60,7 +67,8 @@ def Hagemann(source):
                   "github.com/Aleph-Alpha/NeurIPS-WANT-submission-efficient-parallelization-layouts @e13c2cb", """\
 Step times and outcomes of LLaMA training on A100 80 GB over tensor and pipeline size, micro-batch, recomputation and
 kernels. Global batch 2048 sequences of 2,048 tokens or 512 of 8,192; vocabulary 128k; ZeRO-1 (the paper).
-The note names the kernels: "torch" and "fused" (Megatron's softmax) are unfused attention; "RMS kernel" a fused RMSNorm.
+The note names the kernels: "torch" and "fused" (Megatron's softmax) are unfused attention, FlashAttention 1 is priced as
+the memory-efficient kernel, and without "RMS kernel" RMSNorm is a chain of elementwise calls in fp32.
 Where the file does not state sequence parallelism it was off. The node's network is not stated: a DGX A100 is presumed.
 """, rows, {"training.precision": "bf16 weights and gradients, fp32 optimizer; the file says bfloat16",
             "training.clip_grad_norm": "not stated; Megatron's default"})]

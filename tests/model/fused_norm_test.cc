@@ -1,0 +1,43 @@
+// training.fused_norm: false writes RMSNorm as LLaMA's own code does, even in a runtime that fuses elementwise chains.
+#include <catch2/catch.hpp>
+
+#include "tests/model/example_models.h"
+
+namespace simulate {
+namespace {
+
+using namespace testing;
+
+const Operator& NormOf(const Model& model) {
+  const Layer& block = model.layers[model.uses[1].layer];
+  for (const Operator& op : block.operators) {
+    if (op.name == "attention_norm") return op;
+  }
+  FAIL("a block has no attention_norm");
+  return block.operators.front();
+}
+
+Bytes ForwardTraffic(const Operator& op) {
+  Bytes sum;
+  for (const Kernel& k : op.forward) sum += k.work.read + k.work.written;
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("an unfused RMSNorm launches a kernel per call and keeps its fp32 input") {
+  TrainingSpec training = Training(2048, 1, "bf16_mixed");
+  training.runtime = Runtime::kMegatron;
+  const ModelSpec spec = Llama(2, 1024, 16, 16, 4096);
+  const Model fused = BuildModel(spec, training);
+  training.fused_norm = false;
+  const Model composed = BuildModel(spec, training);
+  CHECK(NormOf(fused).forward.size() == 1);
+  // cast 2 + 4, square 4 + 4, mean 4, product 2 + 4, cast 4 + 2, weight 2 + 2 bytes an element: 34, where one kernel moves 4.
+  const double ratio = static_cast<double>(ForwardTraffic(NormOf(composed)).value()) /
+                       static_cast<double>(ForwardTraffic(NormOf(fused)).value());
+  CHECK(ratio == Approx(8.5).epsilon(0.02));
+  CHECK(NormOf(composed).saved.size() == NormOf(fused).saved.size() + 2);
+}
+
+}  // namespace simulate
