@@ -62,7 +62,7 @@ std::vector<std::string> NamesIn(const std::vector<std::string>& roots, const st
 // Reads at most one byte more than may be parsed, so that endless files end too.
 bool ReadFile(const std::string& path, std::string* text) {
   std::ifstream stream(path, std::ios::binary);
-  if (!stream) return false;
+  if (!stream || !IsFile(path)) return false;
   text->resize(static_cast<size_t>(kMaxFileBytes) + 1);
   stream.read(text->data(), static_cast<std::streamsize>(text->size()));
   text->resize(static_cast<size_t>(stream.gcount()));
@@ -95,23 +95,27 @@ const Node* FileLoader::LoadFile(const std::string& path) {
   const auto known = files_.find(path);
   if (known != files_.end()) return known->second.get();
   std::unique_ptr<Node>& slot = files_[path];
-  if (IsFolder(path)) {
-    diagnostics_->Error(absl::StrCat("`", path, "` is a folder, not a file"));
-    return nullptr;
-  }
-  if (!IsFile(path)) {
-    diagnostics_->Error(absl::StrCat("there is no file `", path, "`"));
-    return nullptr;
-  }
   std::string text;
   if (!ReadFile(path, &text)) {
-    diagnostics_->Error(absl::StrCat("the file `", path, "` cannot be read"));
+    diagnostics_->Error(IsFolder(path)  ? absl::StrCat("`", path, "` is a folder, not a file")
+                        : IsFile(path) ? absl::StrCat("the file `", path, "` cannot be read")
+                                       : absl::StrCat("there is no file `", path, "`"));
     return nullptr;
   }
   auto node = std::make_unique<Node>();
   if (!ParseYaml(path, text, *diagnostics_, node.get())) return nullptr;
   slot = std::move(node);
   return slot.get();
+}
+
+bool FileLoader::LoadText(const std::string& name, const SourceLocation& used_at, std::string* path,
+                          std::string* text) {
+  *path = JoinPath(FolderOf(used_at.file), name);
+  if (fs::path(name).is_absolute() || !IsFile(*path)) *path = name;
+  if (ReadFile(*path, text)) return CheckText(*path, *text, *diagnostics_);
+  diagnostics_->Error(absl::StrCat("the file `", name, "` cannot be read"), used_at)
+      .help.emplace_back("a path is looked for beside the file that names it, and in the working directory");
+  return false;
 }
 
 void FileLoader::ReportMissing(const std::string& name, const std::string& folder, const SourceLocation& used_at,

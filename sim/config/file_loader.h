@@ -32,6 +32,9 @@ class FileLoader {
   [[nodiscard]] static std::string NameOf(const Node& mapping);
 
   [[nodiscard]] const Node* LoadFile(const std::string& path);   // nullptr after an error
+  // The text of a file that the value at `used_at` names, beside its file or in the working directory, and the path
+  // under which it was found. False after an error.
+  bool LoadText(const std::string& name, const SourceLocation& used_at, std::string* path, std::string* text);
   [[nodiscard]] Diagnostics& diagnostics() { return *diagnostics_; }
 
  private:

@@ -60,9 +60,7 @@ class StudyLoader {
     if (d_.HasErrors()) return std::nullopt;
     CheckReferences(!overrides.empty());
     if (d_.HasErrors()) return std::nullopt;
-    study.title = study.points.front().title;
-    study.reference.source = source_;
-    for (ReadReferencePoint& read : references_) study.reference.points.push_back(std::move(read.point));
+    study.title = study.points.empty() ? "" : study.points.front().title;
     return study;
   }
 
@@ -119,7 +117,7 @@ class StudyLoader {
     const auto axis = std::find_if(axes_.begin(), axes_.end(), [&](const Axis& x) { return x.Column(target).has_value(); });
     if (axis == axes_.end() && target == key) {
       const SourceLocation at_key{where.file, where.line, 7, static_cast<int>(key.size())};
-      SetPath(&tree_, key, value, at_key, loader_);
+      if (SetPath(&tree_, key, value, at_key, loader_)) overrides_.push_back({key, at_key, value});
       return;
     }
     if (axis != axes_.end() && axis->keys.size() > 1) {  // swept together with others: fixed in every row
@@ -142,8 +140,11 @@ class StudyLoader {
     const Node* node = tree_.Find("reference");
     if (node == nullptr) return;
     ValueReader value(*node, "reference", d_);
-    ReadReference(value, &source_, &references_);
-    matched_.assign(references_.size(), false);
+    ReadReference(value, loader_, &reference_);
+    matched_.assign(reference_.points.size(), false);
+    if (!reference_.has_table || axes_.empty()) return;
+    d_.Error("a reference table takes the place of a sweep", axes_.front().where).help.emplace_back(
+        "make the swept key a column of the table, or remove it");
   }
 
   // The product of all axes; 0 after an error.
@@ -160,17 +161,16 @@ class StudyLoader {
   }
 
   void ReadPoints(Study* study) {
-    const int64_t count = CountPoints();
-    ReadCache cache;
-    cache.keep_hardware = std::none_of(axes_.begin(), axes_.end(), [](const Axis& axis) {
-      return std::any_of(axis.keys.begin(), axis.keys.end(), [](const std::string& key) {
-        return key == "cluster" || absl::StartsWith(key, "cluster.hardware");
-      });
-    });
+    study->reference.source = reference_.source;
+    for (const LocatedPoint& p : reference_.points) study->reference.points.push_back(p.point);
+    study->reference.excluded = reference_.excluded;
+    const int64_t count = reference_.has_table ? static_cast<int64_t>(reference_.rows.size()) : CountPoints();
     int failed = 0;
     for (int64_t index = 0; index < count && failed < kMaxFailedPoints; ++index) {
       Scenario scenario;
-      if (ReadPoint(index, count, &cache, &scenario)) {
+      const bool ok = reference_.has_table ? ReadRow(reference_.rows[static_cast<size_t>(index)], study, &scenario)
+                                           : ReadPoint(index, count, &scenario);
+      if (ok) {
         study->points.push_back(std::move(scenario));
       } else {
         ++failed;
@@ -179,22 +179,39 @@ class StudyLoader {
     }
   }
 
-  bool ReadPoint(int64_t index, int64_t count, ReadCache* cache, Scenario* out) {
-    Node tree = tree_;
+  bool ReadPoint(int64_t index, int64_t count, Scenario* out) {
+    std::vector<LocatedSetting> settings;
     int64_t stride = count;
-    bool ok = true;
     for (const Axis& axis : axes_) {
       stride /= static_cast<int64_t>(axis.rows.size());
       const std::vector<Node>& row = axis.rows[static_cast<size_t>(index / stride) % axis.rows.size()];
-      for (size_t i = 0; i < row.size(); ++i) {
-        ok = SetPath(&tree, axis.keys[i], row[i], axis.where, loader_) && ok;
-        out->settings.emplace_back(axis.keys[i], FlowText(row[i]));
-      }
+      for (size_t i = 0; i < row.size(); ++i) settings.push_back({axis.keys[i], axis.where, row[i]});
     }
-    if (!ReadScenario(tree, loader_, cache, out) || !ok) return false;
+    return ReadWith(settings, out);
+  }
+
+  bool ReadRow(const ReferenceRow& row, Study* study, Scenario* out) {
+    std::vector<LocatedSetting> settings = row.settings;
+    settings.insert(settings.end(), overrides_.begin(), overrides_.end());  // the command line has the last word
+    if (!ReadWith(settings, out)) return false;
+    for (const ReferencePoint& point : row.points) {
+      out->reference.push_back(study->reference.points.size());
+      study->reference.points.push_back(point);
+    }
+    return true;
+  }
+
+  bool ReadWith(const std::vector<LocatedSetting>& settings, Scenario* out) {
+    Node tree = tree_;
+    bool ok = true;
+    for (const LocatedSetting& setting : settings) {
+      ok = SetPath(&tree, setting.key, setting.value, setting.where, loader_) && ok;
+      out->settings.emplace_back(setting.key, FlowText(setting.value));
+    }
+    if (!ReadScenario(tree, loader_, &hardware_, out) || !ok) return false;
     out->file = tree_.where.file;
-    for (size_t i = 0; i < references_.size(); ++i) {
-      if (!Matches(tree, references_[i].point)) continue;
+    for (size_t i = 0; i < reference_.points.size(); ++i) {
+      if (!Matches(tree, reference_.points[i].point)) continue;
       out->reference.push_back(i);
       matched_[i] = true;
     }
@@ -203,19 +220,20 @@ class StudyLoader {
 
   // A reference point for settings that no point has is a mistake, unless the command line changed the points.
   void CheckReferences(bool overridden) {
-    for (size_t i = 0; i < references_.size() && !overridden; ++i) {
+    for (size_t i = 0; i < matched_.size() && !overridden; ++i) {
       if (matched_[i]) continue;
-      d_.Error("this reference point has settings that no point of the sweep has", references_[i].where);
+      d_.Error("this reference point has settings that no point of the sweep has", reference_.points[i].where);
     }
   }
 
   FileLoader loader_;
   Diagnostics& d_;
-  Node tree_;                 // the file, with overrides
+  Node tree_;                               // the file, with overrides
+  std::vector<LocatedSetting> overrides_;   // of keys that are not swept
   std::vector<Axis> axes_;
-  std::string source_;
-  std::vector<ReadReferencePoint> references_;
-  std::vector<bool> matched_;
+  ReadReferenceResult reference_;
+  std::vector<bool> matched_;               // per point of the reference that is written in the scenario
+  HardwareCache hardware_;
 };
 
 }  // namespace

@@ -45,29 +45,6 @@ size_t FirstInvalidUtf8(std::string_view text) {
   return std::string_view::npos;
 }
 
-// What cannot be YAML text at all. Returns true if the text may be parsed.
-bool CheckText(const std::string& file, const std::string& text, Diagnostics& diagnostics) {
-  if (static_cast<int64_t>(text.size()) > kMaxFileBytes) {
-    diagnostics.Error("this file is too large to be one of the simulator's", {file, 0, 0, 0})
-        .help.push_back(absl::StrCat("at most ", FormatBinary(Bytes(kMaxFileBytes)), " are read"));
-    return false;
-  }
-  const auto control = std::find_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\r' && c != '\t') || c == 0x7F;
-  });
-  const size_t invalid = FirstInvalidUtf8(text);
-  const auto bad = std::min(invalid, static_cast<size_t>(control - text.begin()));
-  if (bad >= text.size()) return true;
-  SourceLocation where{file, 1, 1, 1};
-  where.line += static_cast<int>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(bad), '\n'));
-  const size_t newline = bad == 0 ? std::string::npos : text.rfind('\n', bad - 1);
-  where.column = static_cast<int>(bad - (newline == std::string::npos ? 0 : newline + 1)) + 1;
-  Diagnostic& error = diagnostics.Error("this file is not text", where);
-  error.label = bad == invalid ? "this is not UTF-8" : "this is a control character";
-  error.help.emplace_back("scenario, model and hardware files are YAML in UTF-8");
-  return false;
-}
-
 // Builds the tree from yaml-cpp's events. Children are finished before they are attached to their parent.
 class Builder : public YAML::EventHandler {
  public:
@@ -258,6 +235,28 @@ bool Parse(const std::string& text, Builder& builder, Diagnostics& diagnostics) 
 }
 
 }  // namespace
+
+bool CheckText(const std::string& file, const std::string& text, Diagnostics& diagnostics) {
+  if (static_cast<int64_t>(text.size()) > kMaxFileBytes) {
+    diagnostics.Error("this file is too large to be one of the simulator's", {file, 0, 0, 0})
+        .help.push_back(absl::StrCat("at most ", FormatBinary(Bytes(kMaxFileBytes)), " are read"));
+    return false;
+  }
+  const auto control = std::find_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\r' && c != '\t') || c == 0x7F;
+  });
+  const size_t invalid = FirstInvalidUtf8(text);
+  const auto bad = std::min(invalid, static_cast<size_t>(control - text.begin()));
+  if (bad >= text.size()) return true;
+  SourceLocation where{file, 1, 1, 1};
+  where.line += static_cast<int>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(bad), '\n'));
+  const size_t newline = bad == 0 ? std::string::npos : text.rfind('\n', bad - 1);
+  where.column = static_cast<int>(bad - (newline == std::string::npos ? 0 : newline + 1)) + 1;
+  Diagnostic& error = diagnostics.Error("this file is not text", where);
+  error.label = bad == invalid ? "this is not UTF-8" : "this is a control character";
+  error.help.emplace_back("files are read as text in UTF-8");
+  return false;
+}
 
 bool ParseYaml(const std::string& file, const std::string& text, Diagnostics& diagnostics, Node* out) {
   const std::string body = text.substr(0, 3) == "\xEF\xBB\xBF" ? text.substr(3) : text;

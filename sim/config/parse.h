@@ -16,6 +16,9 @@ namespace simulate {
 inline constexpr int64_t kMaxFileBytes = int64_t{4} << 20;
 inline constexpr int kMaxDepth = 32;
 
+// False after an error if `text` is too long, binary or not UTF-8.
+[[nodiscard]] bool CheckText(const std::string& file, const std::string& text, Diagnostics& diagnostics);
+
 // Registers `text` as the source of `file` with `diagnostics`. False after an error; `out` is then unusable.
 [[nodiscard]] bool ParseYaml(const std::string& file, const std::string& text, Diagnostics& diagnostics, Node* out);
 

@@ -5,7 +5,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "sim/base/quantity_text.h"
+#include "sim/config/csv.h"
 #include "sim/config/node.h"
+#include "sim/config/parse.h"
 #include "sim/config/tree_edit.h"
 
 namespace simulate {
@@ -15,7 +17,7 @@ const std::vector<std::string>& Metrics() {
   static const std::vector<std::string> names = {
       "step_time_s",   "tflops_per_gpu",       "hardware_tflops_per_gpu", "mfu",                 "hfu",
       "tokens_per_s",  "tokens_per_s_per_gpu", "samples_per_s",           "peak_allocated_bytes", "peak_reserved_bytes",
-      "peak_active_bytes", "parameters",       "model_flops",             "status"};
+      "peak_active_bytes", "parameters",       "model_flops",             "exposed_communication_s", "status"};
   return names;
 }
 
@@ -31,7 +33,7 @@ bool ReadMetricValue(ValueReader& v, const std::string& metric, double* out) {
     *out = static_cast<double>(bytes.value());
     return true;
   }
-  if (has_unit && metric == "step_time_s") {
+  if (has_unit && absl::EndsWith(metric, "_time_s")) {
     Seconds seconds;
     if (!v.Read(&seconds)) return false;
     *out = seconds.value();
@@ -48,7 +50,8 @@ void ReadWhere(ValueReader& value, std::vector<Setting>* out) {
   for (const Node::Entry& entry : value.node().entries) out->emplace_back(entry.key, FlowText(entry.value));
 }
 
-void ReadPoint(MapReader& map, ReferencePoint* out) {
+void ReadPoint(MapReader& map, double tolerance, ReferencePoint* out) {
+  out->tolerance = tolerance;
   map.Value("where", [&](ValueReader& v) { ReadWhere(v, &out->where); });
   const bool known = map.Value("metric", [&](ValueReader& v) {
     if (!v.Read(&out->metric)) return;
@@ -60,6 +63,101 @@ void ReadPoint(MapReader& map, ReferencePoint* out) {
   }, true);
   map.Share("tolerance", &out->tolerance);
   map.Optional("note", &out->note);
+  map.Optional("source", &out->source);
+}
+
+// --- tables ---
+
+constexpr const char* kExpect = "expect.";
+
+Node TextNode(const CsvCell& cell) {
+  Node node;
+  node.kind = Node::Kind::kScalar;
+  node.text = cell.text;
+  node.where = cell.where;
+  return node;
+}
+
+// One table being read: which columns mean what, and the rows so far.
+class TableReader {
+ public:
+  TableReader(const CsvTable& table, double tolerance, Diagnostics& diagnostics)
+      : table_(table), tolerance_(tolerance), diagnostics_(diagnostics) {}
+
+  void Read(ReadReferenceResult* out) {
+    CheckMetrics();
+    for (const std::vector<CsvCell>& row : table_.rows) {
+      const std::string reason = Text(row, "exclude");
+      if (!reason.empty()) {
+        out->excluded.push_back({Text(row, "id"), reason});
+      } else {
+        out->rows.push_back(ReadRow(row));
+      }
+    }
+  }
+
+ private:
+  static bool IsNote(const std::string& name) {
+    return name == "id" || name == "exclude" || name == "note" || name == "source" || name == "tolerance";
+  }
+
+  void CheckMetrics() {
+    for (const CsvCell& column : table_.header) {
+      if (!absl::StartsWith(column.text, kExpect)) continue;
+      const Node name = TextNode({column.text.substr(std::string(kExpect).size()), column.where});
+      if (std::find(Metrics().begin(), Metrics().end(), name.text) != Metrics().end()) continue;
+      ValueReader(name, "metric", diagnostics_).ReportBadName(name.text, Metrics());
+    }
+  }
+
+  std::string Text(const std::vector<CsvCell>& row, const std::string& name) const {
+    for (size_t i = 0; i < row.size(); ++i) {
+      if (table_.header[i].text == name) return row[i].text;
+    }
+    return "";
+  }
+
+  ReferenceRow ReadRow(const std::vector<CsvCell>& row) {
+    ReferenceRow out;
+    ReferencePoint common;
+    common.id = Text(row, "id");
+    common.note = Text(row, "note");
+    common.source = Text(row, "source");
+    common.tolerance = tolerance_;
+    for (size_t i = 0; i < row.size(); ++i) {
+      if (table_.header[i].text != "tolerance" || row[i].text.empty()) continue;
+      const Node node = TextNode(row[i]);
+      ValueReader(node, "tolerance", diagnostics_).ReadShare(&common.tolerance);
+    }
+    for (size_t i = 0; i < row.size(); ++i) {
+      const std::string& name = table_.header[i].text;
+      Node value;
+      if (row[i].text.empty() || IsNote(name)) continue;
+      if (!ParseYamlValue(row[i].text, row[i].where, diagnostics_, &value)) continue;
+      if (!absl::StartsWith(name, kExpect)) {
+        out.settings.push_back({name, table_.header[i].where, std::move(value)});
+        continue;
+      }
+      ReferencePoint point = common;
+      point.metric = name.substr(std::string(kExpect).size());
+      ValueReader reader(value, name, diagnostics_);
+      if (ReadMetricValue(reader, point.metric, &point.value)) out.points.push_back(std::move(point));
+    }
+    return out;
+  }
+
+  const CsvTable& table_;
+  double tolerance_;
+  Diagnostics& diagnostics_;
+};
+
+void ReadTable(ValueReader& value, double tolerance, FileLoader& loader, ReadReferenceResult* out) {
+  std::string name, path, text;
+  out->has_table = true;
+  CsvTable table;
+  if (!value.Read(&name) || !loader.LoadText(name, value.where(), &path, &text)) return;
+  if (!ParseCsv(path, text, loader.diagnostics(), &table)) return;
+  TableReader(table, tolerance, loader.diagnostics()).Read(out);
 }
 
 bool SameValue(const std::string& a, const std::string& b) {
@@ -69,13 +167,16 @@ bool SameValue(const std::string& a, const std::string& b) {
 
 }  // namespace
 
-bool ReadReference(ValueReader& value, std::string* source, std::vector<ReadReferencePoint>* out) {
+bool ReadReference(ValueReader& value, FileLoader& loader, ReadReferenceResult* out) {
   return value.ReadMap([&](MapReader& map) {
-    map.Required("source", source);
+    map.Required("source", &out->source);
+    double tolerance = 0.0;
+    map.Share("tolerance", &tolerance);
+    map.Value("table", [&](ValueReader& v) { ReadTable(v, tolerance, loader, out); });
     map.List("points", [&](ValueReader& v) {
-      ReadReferencePoint read{{}, v.where()};
-      if (v.ReadMap([&](MapReader& m) { ReadPoint(m, &read.point); })) out->push_back(std::move(read));
-    }, true);
+      LocatedPoint read{{}, v.where()};
+      if (v.ReadMap([&](MapReader& m) { ReadPoint(m, tolerance, &read.point); })) out->points.push_back(std::move(read));
+    }, !map.Has("table"));
   });
 }
 

@@ -40,13 +40,14 @@ void ReadReliability(MapReader& map, ReliabilitySpec* out) {
   map.Optional("restart_time", &out->restart_time);
 }
 
-bool ReadHardware(ValueReader& value, FileLoader& loader, ReadCache* cache, HardwareSpec* out) {
-  if (cache->keep_hardware && cache->hardware) {
-    *out = *cache->hardware;
+bool ReadHardware(ValueReader& value, FileLoader& loader, HardwareCache* cache, HardwareSpec* out) {
+  const auto known = cache->find(value.text());
+  if (value.IsScalar() && known != cache->end()) {
+    *out = known->second;
     return true;
   }
   const bool ok = loader.Follow(value, "hardware", [&](ValueReader& root) { return ReadHardwareFile(root, loader, out); });
-  if (ok && cache->keep_hardware) cache->hardware = *out;
+  if (ok && value.IsScalar()) cache->emplace(value.text(), *out);
   return ok;
 }
 
@@ -59,7 +60,7 @@ bool ReadNamedModel(ValueReader& value, FileLoader& loader, ModelSpec* out, KeyL
 
 }  // namespace
 
-bool ReadScenario(const Node& tree, FileLoader& loader, ReadCache* cache, Scenario* out) {
+bool ReadScenario(const Node& tree, FileLoader& loader, HardwareCache* cache, Scenario* out) {
   KeyLocations model_where;
   int64_t global_batch_size = 0;
   ValueReader root(tree, "", loader.diagnostics());

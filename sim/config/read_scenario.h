@@ -1,7 +1,8 @@
 // Reads one point of a study: the tree of a scenario file, with overrides and swept values already in it.
 #pragma once
 
-#include <optional>
+#include <map>
+#include <string>
 
 #include "sim/config/file_loader.h"
 #include "sim/config/node.h"
@@ -9,13 +10,10 @@
 
 namespace simulate {
 
-// What is the same at every point of a sweep and costs time to read.
-struct ReadCache {
-  bool keep_hardware = false;               // no swept key changes it
-  std::optional<HardwareSpec> hardware;
-};
+// Hardware that a scenario only names is the same at every point, and costs time to read.
+using HardwareCache = std::map<std::string, HardwareSpec>;
 
 // False after an error. Fills everything but `settings` and `reference`.
-bool ReadScenario(const Node& tree, FileLoader& loader, ReadCache* cache, Scenario* out);
+bool ReadScenario(const Node& tree, FileLoader& loader, HardwareCache* cache, Scenario* out);
 
 }  // namespace simulate
