@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "sim/config/read_cluster.h"
 #include "sim/config/tree_edit.h"
 
 namespace simulate {
@@ -65,21 +66,25 @@ class Checker {
   int64_t Layers() const { return s_.model.num_hidden_layers + s_.model.num_decoder_layers; }
 
   void Gpus() {
-    const int64_t per_node = std::max<int64_t>(1, s_.hardware.node.accelerators);
-    if (s_.gpus > per_node && s_.gpus % per_node != 0) {
-      Diagnostic& d = Error("accelerators must fill whole nodes", "cluster.gpus");
+    const HardwareSpec& h = s_.hardware;
+    const int64_t per_node = std::max<int64_t>(1, h.node.accelerators);
+    const bool drawn = h.fabric.topology == FabricTopology::kExplicit;  // a drawn graph has no nodes to fill
+    if (!drawn && s_.gpus > per_node && s_.gpus % per_node != 0) {
+      // A rack-scale node is often used in part: 64 of 72.
+      const bool rack = per_node > 16;
+      Diagnostic& d = rack ? diagnostics_.Warning("accelerators do not fill whole nodes", At("cluster.gpus"))
+                           : Error("accelerators must fill whole nodes", "cluster.gpus");
       d.label = absl::StrCat(s_.gpus, " do not fill nodes of ", per_node);
-      Note(d, "cluster.hardware", absl::StrCat("a node of `", s_.hardware.name, "` has ", per_node));
+      Note(d, "cluster.hardware", absl::StrCat("a node of `", h.name, "` has ", per_node));
       const int64_t below = s_.gpus / per_node * per_node;
       d.help.push_back(absl::StrCat("the nearest counts are ", below, " and ", below + per_node));
     }
-    const int64_t nodes = DivCeil(s_.gpus, per_node);
-    const int64_t most = s_.hardware.fabric.max_nodes;
-    if (most > 0 && nodes > most) {
-      Diagnostic& d = Error("more nodes than the fabric holds", "cluster.gpus");
-      d.label = absl::StrCat(s_.gpus, " accelerators are ", nodes, " nodes");
-      Note(d, "cluster.hardware", absl::StrCat("the fabric of `", s_.hardware.name, "` holds ", most, " nodes"));
-    }
+    const ClusterProblem problem = CheckClusterSize(h, s_.gpus);
+    if (problem.message.empty()) return;
+    Diagnostic& d = Error(problem.message, "cluster.gpus");
+    d.label = problem.label;
+    Note(d, "cluster.hardware", "the hardware is chosen here");
+    if (!problem.help.empty()) d.help.push_back(problem.help);
   }
 
   void Product() {

@@ -60,7 +60,8 @@ class StudyLoader {
     if (d_.HasErrors()) return std::nullopt;
     CheckReferences(!overrides.empty());
     if (d_.HasErrors()) return std::nullopt;
-    study.title = study.points.empty() ? "" : study.points.front().title;
+    const Node* title = tree_.Find("title");
+    study.title = title != nullptr ? title->text : FileLoader::NameOf(tree_);
     return study;
   }
 

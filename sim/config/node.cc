@@ -32,7 +32,7 @@ const char* Describe(const Node& node) {
     case Node::Kind::kNull: return "nothing";
     case Node::Kind::kList: return "a list";
     case Node::Kind::kMap: return "a mapping";
-    case Node::Kind::kScalar: return node.quoted ? "quoted text" : "text";
+    case Node::Kind::kScalar: return node.quoted ? "text" : "a single value";
   }
   return "";
 }

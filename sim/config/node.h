@@ -36,7 +36,7 @@ struct Node::Entry {
   Node value;
 };
 
-// "a mapping", "a list", "text", ...: for diagnostics.
+// "a mapping", "a list", "a single value", ...: for diagnostics.
 [[nodiscard]] const char* Describe(const Node& node);
 
 }  // namespace simulate

@@ -59,6 +59,13 @@ class Builder : public YAML::EventHandler {
     return {file_, mark.line + 1, mark.column + 1, length};  // yaml-cpp counts from 0
   }
 
+  bool IndentedByTab(int line) const {
+    if (line < 1 || static_cast<size_t>(line) > lines_.size()) return false;
+    const std::string& text = lines_[static_cast<size_t>(line) - 1];
+    const size_t end = std::min(text.find_first_not_of(" \t"), text.size());
+    return text.find('\t') < end;
+  }
+
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (!root_) return;
     SourceLocation where = Where(mark, 3);
@@ -208,14 +215,16 @@ class Builder : public YAML::EventHandler {
 };
 
 // Our wording for the parser's complaints that people meet most.
-void ReportSyntax(const YAML::Exception& exception, const SourceLocation& where, Diagnostics& diagnostics) {
+void ReportSyntax(const YAML::Exception& exception, const SourceLocation& where, bool indented_by_tab,
+                  Diagnostics& diagnostics) {
   const std::string what = absl::StrReplaceAll(exception.msg, {{"illegal", "unexpected"}});
   Diagnostic& error = diagnostics.Error("this is not valid YAML", where);
   error.label = what;
-  if (exception.msg.find("illegal map value") != std::string::npos) {
+  if (indented_by_tab) {
+    error.help.emplace_back("YAML is indented with spaces, and this line starts with a tab");
+  } else if (exception.msg.find("illegal map value") != std::string::npos) {
     error.help.emplace_back("text that holds `: ` must stand in quotes");
   }
-  if (exception.msg.find("tab") != std::string::npos) error.help.emplace_back("indent with spaces");
 }
 
 // The one place that meets yaml-cpp's exceptions.
@@ -228,7 +237,8 @@ bool Parse(const std::string& text, Builder& builder, Diagnostics& diagnostics) 
   } catch (const StopParsing&) {
     return false;
   } catch (const YAML::Exception& exception) {
-    ReportSyntax(exception, builder.Where(exception.mark), diagnostics);
+    const SourceLocation where = builder.Where(exception.mark);
+    ReportSyntax(exception, where, builder.IndentedByTab(where.line), diagnostics);
     return false;
   }
   return !builder.failed();
@@ -252,9 +262,8 @@ bool CheckText(const std::string& file, const std::string& text, Diagnostics& di
   where.line += static_cast<int>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(bad), '\n'));
   const size_t newline = bad == 0 ? std::string::npos : text.rfind('\n', bad - 1);
   where.column = static_cast<int>(bad - (newline == std::string::npos ? 0 : newline + 1)) + 1;
-  Diagnostic& error = diagnostics.Error("this file is not text", where);
-  error.label = bad == invalid ? "this is not UTF-8" : "this is a control character";
-  error.help.emplace_back("files are read as text in UTF-8");
+  diagnostics.Error(bad == invalid ? "this file is not text in UTF-8" : "this file holds a control character, so it is not text",
+                    where);
   return false;
 }
 

@@ -82,17 +82,19 @@ const std::string& ValueReader::text() const { return node_->text; }
 Diagnostic& ValueReader::Error(std::string message) { return diagnostics_->Error(std::move(message), node_->where); }
 
 bool ValueReader::WrongKind(const char* expected) {
-  Error(path_.empty() ? absl::StrCat("this file must hold ", expected)
-                      : absl::StrCat("`", path_, "` must be ", expected))
-      .label = absl::StrCat("this is ", Describe(*node_));
+  if (path_.empty()) {
+    Error(absl::StrCat("this file must hold ", expected, ", not ", Describe(*node_)));
+  } else {
+    Error(absl::StrCat("`", path_, "` must be ", expected)).label = absl::StrCat("this is ", Describe(*node_));
+  }
   return false;
 }
 
 void ValueReader::ReportBadName(const std::string& text, const std::vector<std::string>& valid) {
   Diagnostic& error = Error(absl::StrCat("`", Shorten(text), "` is not a valid `", path_, "`"));
   const std::string nearest = NearestName(text, valid);
-  error.label = absl::StrCat("expected one of: ", ListOf(valid));
   if (!nearest.empty()) error.help.push_back(absl::StrCat("did you mean `", nearest, "`?"));
+  error.help.push_back(absl::StrCat("expected one of: ", ListOf(valid)));
 }
 
 bool ValueReader::Read(std::string* out) {
@@ -155,7 +157,16 @@ bool ValueReader::ReadShare(double* out) {
     Error(absl::StrCat("`", path_, "` is out of range")).label = "must be from 0% to 100%";
     return false;
   }
-  return ReadNumber(0.0, 1.0, out);
+  double value = 0.0;
+  if (!ReadNumber(0.0, 100.0, &value)) return false;
+  if (value <= 1.0) {
+    *out = value;
+    return true;
+  }
+  Diagnostic& error = Error(absl::StrCat("`", path_, "` is out of range"));
+  error.label = "must be from 0 to 1";
+  error.help.push_back(absl::StrCat("per cent carry their sign: write ", text, "%"));
+  return false;
 }
 
 bool ValueReader::Read(bool* out) {
@@ -164,7 +175,7 @@ bool ValueReader::Read(bool* out) {
     return true;
   }
   Diagnostic& error = Error(absl::StrCat("`", path_, "` must be true or false"));
-  error.label = absl::StrCat("this is ", Describe(*node_));
+  error.label = IsScalar() ? "this is neither" : absl::StrCat("this is ", Describe(*node_));
   if (!IsScalar()) return false;
   if (node_->quoted && (node_->text == "true" || node_->text == "false")) {
     error.label = "quotes make this text";
@@ -386,15 +397,19 @@ void MapReader::Finish() {
     error.help.push_back(nearest.empty() ? absl::StrCat("keys that may stand here: ", ListOf(state_->known))
                                          : absl::StrCat("did you mean `", nearest, "`?"));
   }
-  for (const std::string& key : state_->missing) {
-    // A required key that is there under a misspelt name was reported once already.
-    if (std::any_of(unknown.begin(), unknown.end(),
-                    [&](const std::string& name) { return NearestName(name, {key}) == key; })) {
-      continue;
-    }
-    SourceLocation parent = state_->node->where;
-    state_->diagnostics->Error(absl::StrCat(Place(state_->path), " lacks the key `", key, "`"), std::move(parent));
-  }
+  // A required key that is there under a misspelt name was reported once already.
+  std::vector<std::string>& missing = state_->missing;
+  missing.erase(std::remove_if(missing.begin(), missing.end(),
+                               [&](const std::string& key) {
+                                 return std::any_of(unknown.begin(), unknown.end(), [&](const std::string& name) {
+                                   return NearestName(name, {key}) == key;
+                                 });
+                               }),
+                missing.end());
+  if (missing.empty()) return;
+  state_->diagnostics->Error(absl::StrCat(Place(state_->path), " lacks the key", missing.size() > 1 ? "s `" : " `",
+                                          absl::StrJoin(missing, "`, `"), "`"),
+                             state_->node->where);
 }
 
 }  // namespace simulate

@@ -97,15 +97,16 @@ error: `nvls` must be true or false
  --> link.yaml:5:7
   |
 5 | nvls: yes
-  |       ^^^ this is text
+  |       ^^^ this is neither
 help: write `true`
 
 error: `measred` is not a valid `confidence`
  --> link.yaml:6:13
   |
 6 | confidence: measred
-  |             ^^^^^^^ expected one of: measured, calibrated, coarse, extrapolated
+  |             ^^^^^^^
 help: did you mean `measured`?
+help: expected one of: measured, calibrated, coarse, extrapolated
 )");
 }
 
