@@ -191,28 +191,84 @@ Value FusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, co
   return out;
 }
 
+namespace {
+
+// q, k and v of a packed projection on their own. Eager code copies them heads first; Megatron reads them where
+// they are (kept here as three tensors whose sum is the packed one). The gradient is put together again.
+void SplitPacked(LayerBuilder& b, const AttentionDims& d, Value& q, Value& k, Value& v) {
+  const Value packed = q;
+  const int64_t kv_columns = d.key_value_heads * d.head_dim;
+  q = b.NewTensor("query", packed.rows, d.query_heads * d.head_dim, packed.dtype);
+  k = b.NewTensor("key", packed.rows, kv_columns, packed.dtype);
+  v = b.NewTensor("value", packed.rows, kv_columns, packed.dtype);
+  Operator& op = b.Add("split_qkv");
+  op.inputs = {packed.index};
+  op.outputs = {q.index, k.index, v.index};
+  if (!b.numerics().fused)
+    for (const Value& part : {q, k, v})
+      op.forward.push_back(MemoryKernel("split_qkv", MemoryAccess::kBroadcast, part.dtype, part.rows, part.columns, part.bytes(),
+                                        part.bytes(), HostCall::kOperator));
+  op.forward_views = 7;
+  op.backward = {MemoryKernel("split_qkv.backward", MemoryAccess::kBroadcast, packed.dtype, packed.rows, packed.columns,
+                              packed.bytes(), packed.bytes(), HostCall::kAutogradNode)};
+  op.backward_views = 7;
+}
+
+// Keys or values repeated for the query heads that share them (repeat_kv).
+Value RepeatHeads(LayerBuilder& b, const AttentionDims& d, const std::string& name, const Value& x, int64_t head_dim) {
+  if (d.key_value_heads == d.query_heads) return x;
+  const Value y = b.NewTensor(name, x.rows, d.query_heads * head_dim, x.dtype);
+  Operator& op = b.Add(name);
+  op.inputs = {x.index};
+  op.outputs = {y.index};
+  op.forward = {MemoryKernel(name, MemoryAccess::kBroadcast, x.dtype, y.rows, y.columns, x.bytes(), y.bytes(), HostCall::kOperator)};
+  op.backward = {MemoryKernel(name + ".backward", MemoryAccess::kRowReduction, x.dtype, x.rows, x.columns, y.bytes(), x.bytes(),
+                              HostCall::kAutogradNode)};
+  return y;
+}
+
+// Scores of later positions replaced, when no bias carries the mask.
+Value MaskScores(LayerBuilder& b, const Value& scores) {
+  const Value y = b.NewTensor("masked_scores", scores.rows, scores.columns, scores.dtype);
+  Operator& op = b.Add("causal_mask");
+  op.inputs = {scores.index};
+  op.outputs = {y.index};
+  for (auto* kernels : {&op.forward, &op.backward})
+    kernels->push_back(MemoryKernel("causal_mask", MemoryAccess::kBroadcast, scores.dtype, scores.rows, scores.columns, scores.bytes(),
+                                    scores.bytes(), kernels == &op.forward ? HostCall::kOperator : HostCall::kAutogradNode));
+  return y;
+}
+
+}  // namespace
+
 Value UnfusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, const Value& k, const Value& v, double dropout,
                        const ScoreBias& bias) {
   const int64_t heads = d.batch * d.query_heads;
   const int64_t value_dim = d.value_dim > 0 ? d.value_dim : d.head_dim;
   const DType type = q.dtype;
   const DType wide = bias.math ? DType::kFp32 : type;  // PyTorch's math path computes 16-bit attention in fp32
+  const bool fused = b.numerics().fused;               // Megatron: strided products, scale and mask inside softmax
   Value left = q, right = k, values = v, added = bias.bias;
+  if (q.index == k.index) SplitPacked(b, d, left, right, values);
+  const bool copy = !fused && q.index != k.index;
+  right = RepeatHeads(b, d, "repeat_keys", right, d.head_dim);
+  values = RepeatHeads(b, d, "repeat_values", values, value_dim);
   if (bias.math) {
-    left = Scale(b, "query_scale", Cast(b, "query_fp32", q, wide));
-    right = Scale(b, "key_scale", Cast(b, "key_fp32", k, wide));
-    values = Cast(b, "value_fp32", v, wide);
+    left = Scale(b, "query_scale", Cast(b, "query_fp32", left, wide));
+    right = Scale(b, "key_scale", Cast(b, "key_fp32", right, wide));
+    values = Cast(b, "value_fp32", values, wide);
   }
   if (bias.present && bias.masked) added = MaskBias(b, d, bias);
-  left = HeadsFirst(b, "query_heads", left);
-  right = HeadsFirst(b, "key_heads", right, MemoryAccess::kTranspose);
+  if (copy) left = HeadsFirst(b, "query_heads", left);
+  if (copy) right = HeadsFirst(b, "key_heads", right, MemoryAccess::kTranspose);
   Value scores = BatchedMatmul(b, "scores", left, right, heads, d.query_length, d.key_length, d.head_dim, bias.math);
-  if (!bias.math) scores = Scale(b, "score_scale", scores);
+  if (!bias.math && !fused) scores = Scale(b, "score_scale", scores);
   if (bias.present) scores = AddBias(b, d, scores, bias, added, !bias.masked);
+  if (d.causal && !bias.present && !fused) scores = MaskScores(b, scores);
   Value weights = Softmax(b, scores);
   if (bias.math) MakeSafe(b, scores);
   weights = Dropout(b, "attention_dropout", weights, dropout);
-  values = HeadsFirst(b, "value_heads", values);
+  if (copy) values = HeadsFirst(b, "value_heads", values);
   Value out = BatchedMatmul(b, "attention", weights, values, heads, d.query_length, value_dim, d.key_length, bias.math);
   if (bias.math) {  // the weights are returned in 16 bit too, and dropped
     Operator& op = b.last();

@@ -1,9 +1,128 @@
-#include "sim/base/check.h"
+// Mixture-of-experts feed-forward: route, permute, exchange, grouped products, exchange back, weighted sum.
+//
+// As Megatron-LM's grouped GEMM and torchtitan's run it: tokens are sorted by expert, so each matrix of all local
+// experts is one grouped product. Routing is taken to be balanced. `capacity_factor` pads or drops to that share.
 #include "sim/model/families.h"
 
 namespace simulate {
+namespace {
 
-Value ExpertFeedForward(LayerBuilder&, const Plan&, const Value&) { SIM_CHECK(false, "not built yet"); return {}; }
-Value LatentAttention(LayerBuilder&, const Plan&, const Value&) { SIM_CHECK(false, "not built yet"); return {}; }
+struct Routing {
+  int64_t tokens = 0;         // of this rank
+  int64_t experts = 0;        // of the model
+  int64_t local_experts = 0;  // on this rank
+  int64_t chosen = 0;         // per token
+  int64_t rows = 0;           // of this rank's experts together
+};
+
+Routing RoutingOf(const Plan& plan) {
+  const ExpertsSpec& e = plan.spec.experts;
+  Routing r;
+  r.tokens = plan.tokens();
+  r.experts = e.num_local_experts;
+  r.local_experts = e.num_local_experts / plan.slice.expert;
+  r.chosen = e.num_experts_per_tok;
+  auto rows = static_cast<double>(r.tokens * r.chosen);
+  if (e.capacity_factor > 0.0) rows *= e.capacity_factor;
+  r.rows = RoundUp(static_cast<int64_t>(rows), r.local_experts);
+  return r;
+}
+
+// Scores of every expert, softmax (or sigmoid), the best of them, and the order in which tokens go: fp32 and small.
+Value Route(LayerBuilder& b, const Routing& r, const Value& x) {
+  Value logits = Linear(b, "router", x, r.experts);
+  logits = Cast(b, "router_fp32", logits, DType::kFp32);
+  const Value weights = b.NewTensor("router_weights", r.tokens, r.chosen, DType::kFp32);
+  const Value scores = b.NewTensor("router_scores", r.tokens, r.experts, DType::kFp32, false);
+  const Value order = b.NewTensor("expert_order", r.tokens, r.chosen, DType::kInt64, false);
+  Operator& op = b.Add("route");
+  op.inputs = {logits.index};
+  op.outputs = {weights.index, scores.index, order.index};
+  op.saved = {scores.index, order.index};
+  const char* names[] = {"router_softmax", "router_top_k", "router_normalize", "expert_counts", "expert_sort"};
+  for (const char* name : names)
+    op.forward.push_back(MemoryKernel(name, MemoryAccess::kRowReduction, DType::kFp32, r.tokens, r.experts, scores.bytes(),
+                                      weights.bytes() + order.bytes(), HostCall::kOperator));
+  for (const char* name : {"router_top_k.backward", "router_softmax.backward"})
+    op.backward.push_back(MemoryKernel(name, MemoryAccess::kRowReductionBackward, DType::kFp32, r.tokens, r.experts, scores.bytes(),
+                                       scores.bytes(), HostCall::kAutogradNode));
+  return weights;
+}
+
+// Rows in the order of their experts; the gradient adds each token's copies up again.
+Value Permute(LayerBuilder& b, const Routing& r, const Value& x) {
+  const Value y = b.NewTensor("permuted", r.tokens * r.chosen, x.columns, x.dtype);
+  Operator& op = b.Add("permute");
+  op.inputs = {x.index};
+  op.outputs = {y.index};
+  op.forward = {MemoryKernel("permute", MemoryAccess::kGather, x.dtype, y.rows, y.columns, y.bytes(), y.bytes(), HostCall::kOperator)};
+  op.backward = {MemoryKernel("permute.backward", MemoryAccess::kScatterAdd, x.dtype, y.rows, y.columns, y.bytes(), x.bytes(),
+                              HostCall::kAutogradNode)};
+  return y;
+}
+
+Value Exchange(LayerBuilder& b, const Plan& plan, const std::string& name, Boundary boundary, const Value& x, int64_t rows) {
+  if (plan.slice.expert == 1) return x;
+  const Value y = b.NewTensor(name, rows, x.columns, x.dtype);
+  Operator& op = b.Add(name);
+  op.inputs = {x.index};
+  op.outputs = {y.index};
+  op.boundary = boundary;
+  op.boundary_bytes = x.bytes();
+  return y;
+}
+
+// Back in token order, each token the sum of its experts' results by router weight.
+Value Unpermute(LayerBuilder& b, const Routing& r, const Value& x, const Value& weights) {
+  const Value y = b.NewTensor("unpermuted", r.tokens, x.columns, x.dtype);
+  Operator& op = b.Add("unpermute");
+  op.inputs = {x.index, weights.index};
+  op.outputs = {y.index};
+  op.saved = {x.index, weights.index};
+  op.forward = {MemoryKernel("expert_weighting", MemoryAccess::kBroadcast, x.dtype, x.rows, x.columns, x.bytes(), x.bytes(), HostCall::kOperator),
+                MemoryKernel("unpermute", MemoryAccess::kScatterAdd, x.dtype, x.rows, x.columns, x.bytes(), y.bytes(), HostCall::kOperator)};
+  op.forward_workspace = x.bytes();
+  op.backward = {MemoryKernel("unpermute.backward", MemoryAccess::kGather, x.dtype, x.rows, x.columns, x.bytes(), x.bytes(), HostCall::kAutogradNode),
+                 MemoryKernel("expert_weighting.backward", MemoryAccess::kBroadcast, x.dtype, x.rows, x.columns, x.bytes(), x.bytes(), HostCall::kAutogradNode),
+                 MemoryKernel("router_weight_gradient", MemoryAccess::kRowReduction, x.dtype, x.rows, x.columns, 2 * x.bytes(), weights.bytes(), HostCall::kInner)};
+  op.backward_workspace = x.bytes();
+  return y;
+}
+
+Value GroupedLinear(LayerBuilder& b, const std::string& name, const Routing& r, const Value& x, int64_t out) {
+  LinearOptions options;
+  options.batch = r.local_experts;
+  options.expert = true;
+  return Linear(b, name, x, out, options);
+}
+
+}  // namespace
+
+Value ExpertFeedForward(LayerBuilder& b, const Plan& plan, const Value& x) {
+  const ModelSpec& spec = plan.spec;
+  const Routing r = RoutingOf(plan);
+  const int64_t intermediate = spec.experts.moe_intermediate_size > 0 ? spec.experts.moe_intermediate_size : spec.intermediate_size;
+  const int64_t width = intermediate / plan.slice.tensor;
+  b.SetPrefix("experts.");
+  const Value in = EnterTensorParallel(b, plan, x, plan.tokens());
+  const Value weights = Route(b, r, in);
+  Value rows = Exchange(b, plan, "dispatch", Boundary::kExpertDispatch, Permute(b, r, in), r.rows);
+  if (plan.slice.expert == 1 && rows.rows != r.rows) rows = {rows.index, rows.dtype, r.rows, rows.columns};
+  Value hidden = GroupedLinear(b, "w1", r, rows, width);
+  if (spec.gated_mlp) {
+    const Value up = GroupedLinear(b, "w3", r, rows, width);
+    hidden = Gate(b, spec.activation, hidden, up);
+  } else {
+    hidden = Activate(b, "activation", spec.activation, hidden);
+  }
+  Value out = GroupedLinear(b, "w2", r, hidden, spec.hidden_size);
+  out = Exchange(b, plan, "combine", Boundary::kExpertCombine, out, r.tokens * r.chosen);
+  out = Unpermute(b, r, out, weights);
+  out = LeaveTensorParallel(b, plan, out);
+  b.SetPrefix("");
+  if (spec.experts.n_shared_experts > 0)
+    out = ResidualAdd(b, "shared_expert_sum", FeedForward(b, plan, x, intermediate * spec.experts.n_shared_experts), out);
+  return out;
+}
 
 }  // namespace simulate

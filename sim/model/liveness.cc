@@ -278,12 +278,14 @@ void BackwardWriter::RecomputeGroup(uint32_t op) {
     RunForward(layer_, i, alive_, events_);
     for (TensorIndex t : layer_.operators[i].outputs) alive_[t] = true;
   }
+  // What nobody's backward needs goes again: results in between, and inputs that were kept only for this.
   for (uint32_t i = first; i < end; ++i)
-    for (TensorIndex t : layer_.operators[i].outputs)
-      if (savers_[t] == 0 && alive_[t] && !freed_elsewhere_[t]) {
-        alive_[t] = false;
-        events_.push_back(Free(t));
-      }
+    for (const auto* list : {&layer_.operators[i].inputs, &layer_.operators[i].outputs})
+      for (TensorIndex t : *list)
+        if (savers_[t] == 0 && alive_[t] && !freed_elsewhere_[t]) {
+          alive_[t] = false;
+          events_.push_back(Free(t));
+        }
 }
 
 void BackwardWriter::RunOperator(uint32_t i) {
