@@ -22,24 +22,15 @@ class MemoryReplay {
   }
 
   MemoryUse Run(const HostCosts& host) {
-    SimTime now;
-    for (uint32_t at = 0; at < rank_.instructions.size(); ++at) {
-      const Instruction& i = rank_.instructions[at];
-      if (at >= rank_.step_begin) now += SimTime(host.Of(i));
-      switch (i.kind) {
-        case InstructionKind::kKernel:
-        case InstructionKind::kCollective:
-        case InstructionKind::kTransfer: last_launch_[i.stream] = at; break;
-        case InstructionKind::kAllocate: Allocate(at, now); break;
-        case InstructionKind::kFree: Free(i, now); break;
-        case InstructionKind::kHostWait:
-          for (const uint32_t wait : rank_.Waits(i)) now = std::max(now, end_[wait]);
-          break;
-        case InstructionKind::kHostWork: break;
-      }
+    for (uint32_t at = 0; at < rank_.step_begin; ++at) {
+      if (!IsLazy(rank_.instructions[at])) Step(at, SimTime());
     }
+    Pass(host, true);
+    BetweenSteps();
+    use_.samples.clear();
+    const SimTime end = Pass(host, false);
     use_.retries = allocator_.retries();
-    Thin(now);
+    Thin(end);
     return std::move(use_);
   }
 
@@ -50,12 +41,77 @@ class MemoryReplay {
     BufferId buffer = 0;
   };
 
+  // Optimizer state does not exist before the first optimizer step.
+  [[nodiscard]] bool IsLazy(const Instruction& i) const {
+    return i.kind == InstructionKind::kAllocate &&
+           rank_.buffers[i.object].category == MemoryCategory::kOptimizerState;
+  }
+
+  // One step in host time; the first one gives birth to what is lazy. Returns the host's end.
+  SimTime Pass(const HostCosts& host, bool first) {
+    SimTime now;
+    bool lazy = first;
+    for (uint32_t at = rank_.step_begin; at < rank_.instructions.size(); ++at) {
+      const Instruction& i = rank_.instructions[at];
+      now += SimTime(host.Of(i));
+      if (lazy && i.phase == Phase::kOptimizer) {
+        lazy = false;
+        AllocateLazy(now);
+      }
+      if (i.kind == InstructionKind::kHostWait) {
+        for (const uint32_t wait : rank_.Waits(i)) now = std::max(now, end_[wait]);
+      } else {
+        Step(at, now);
+      }
+    }
+    if (lazy) AllocateLazy(now);
+    return now;
+  }
+
+  void AllocateLazy(SimTime now) {
+    for (uint32_t at = 0; at < rank_.step_begin; ++at) {
+      if (IsLazy(rank_.instructions[at])) Allocate(at, now);
+    }
+  }
+
+  void Step(uint32_t at, SimTime now) {
+    const Instruction& i = rank_.instructions[at];
+    if (IsLaunch(i.kind)) {
+      last_launch_[i.stream] = at;
+    } else if (i.kind == InstructionKind::kAllocate) {
+      Allocate(at, now);
+    } else if (i.kind == InstructionKind::kFree) {
+      Free(i, now);
+    }
+  }
+
+  // Everything is done; what the step left alive of its own goes, what it took of the setup comes back.
+  void BetweenSteps() {
+    ProcessEvents(SimTime::Max());
+    std::vector<uint8_t> of_setup(rank_.buffers.size(), 0);
+    for (uint32_t at = 0; at < rank_.step_begin; ++at) {
+      const Instruction& i = rank_.instructions[at];
+      if (i.kind == InstructionKind::kAllocate) of_setup[i.object] = 1;
+    }
+    for (BufferId b = 0; b < blocks_.size(); ++b) {
+      if (of_setup[b] != 0 || blocks_[b] == CachingAllocator::kNone) continue;
+      by_category_[static_cast<size_t>(rank_.buffers[b].category)] -= allocator_.SizeOf(blocks_[b]);
+      allocator_.Free(blocks_[b]);
+      blocks_[b] = CachingAllocator::kNone;
+    }
+    for (uint32_t at = 0; at < rank_.step_begin; ++at) {
+      const Instruction& i = rank_.instructions[at];
+      if (i.kind == InstructionKind::kAllocate && blocks_[i.object] == CachingAllocator::kNone) {
+        Allocate(at, SimTime());
+      }
+    }
+  }
+
   void Allocate(uint32_t at, SimTime now) {
     const Instruction& i = rank_.instructions[at];
     const Buffer& buffer = rank_.buffers[i.object];
     if (buffer.bytes == Bytes(0)) return;
     if (buffer.category == MemoryCategory::kFramework) {
-      use_.framework += buffer.bytes;
       return;
     }
     ProcessEvents(now);
@@ -65,7 +121,7 @@ class MemoryReplay {
       ProcessEvents(SimTime::Max());
       block = allocator_.Retry(buffer.bytes, buffer.stream);
     }
-    if (block == CachingAllocator::kNone) {
+    if (block == CachingAllocator::kNone) {  // once: then there is no limit
       use_.out_of_memory = true;
       use_.requested = buffer.bytes;
       use_.failed_category = buffer.category;
@@ -98,6 +154,7 @@ class MemoryReplay {
       ++pending_[i.object];
     }
     allocator_.Free(block, pending_[i.object] > 0);
+    if (pending_[i.object] == 0) blocks_[i.object] = CachingAllocator::kNone;
     Sample(now);
   }
 
@@ -106,7 +163,9 @@ class MemoryReplay {
     for (std::deque<PendingEvent>& events : events_) {
       for (; !events.empty() && events.front().done <= now; events.pop_front()) {
         const BufferId buffer = events.front().buffer;
-        if (--pending_[buffer] == 0) allocator_.Release(blocks_[buffer]);
+        if (--pending_[buffer] > 0) continue;
+        allocator_.Release(blocks_[buffer]);
+        blocks_[buffer] = CachingAllocator::kNone;
       }
     }
   }
@@ -150,7 +209,9 @@ MemoryUse ReplayMemory(const Program& program, const RankProgram& rank, const Ho
   for (const Buffer& buffer : rank.buffers) {
     if (buffer.category == MemoryCategory::kFramework) framework += buffer.bytes;
   }
-  return MemoryReplay(program, rank, spans, capacity - framework).Run(host);
+  MemoryUse use = MemoryReplay(program, rank, spans, capacity - framework).Run(host);
+  use.framework = framework;
+  return use;
 }
 
 }  // namespace simulate
