@@ -3,7 +3,7 @@
 //
 // The training loop (training_loop.h, pipeline.h) walks the model and calls these; each strategy is one
 // file: replicated.cc (one GPU, DistributedDataParallel), fsdp1.cc, fsdp2.cc, zero.cc (DeepSpeed's
-// ZeRO-1/2/3), distributed_optimizer.cc (Megatron-LM).
+// ZeRO-1/2/3), megatron.cc (Megatron-LM, with its distributed optimizer).
 #pragma once
 
 #include <memory>
@@ -35,6 +35,7 @@ class DataParallel {
   virtual void BeforeBackward(uint32_t /*use*/) {}
   virtual void AfterBackward(uint32_t /*use*/) {}
   virtual void EndBackward() {}                      // the callback queued on the autograd engine
+  virtual void FinishGradients() {}                  // once a step, before anything reads the reduced gradients
   virtual void Step() = 0;                           // clipping, optimizer, zero_grad
 
   // Around the kernels that write a parameter's gradient.
@@ -44,6 +45,8 @@ class DataParallel {
  protected:
   // Category of a gradient that autograd has just made.
   [[nodiscard]] virtual MemoryCategory gradient_category() const { return MemoryCategory::kGradients; }
+  // Whether weight-gradient products add into a buffer that exists, so that no gradient is allocated.
+  [[nodiscard]] virtual bool fused_accumulation() const { return false; }
   // AccumulateGrad: all contributions of this micro-step are in `incoming`, which is now the callee's.
   virtual void Accumulate(uint32_t parameter, BufferId incoming) = 0;
 

@@ -27,6 +27,7 @@ class Replicated : public DataParallel {
     buckets_ = AssignBuckets(GradientOrder(environment), SizesOf(environment),
                              {spec().first_bucket_bytes, spec().bucket_bytes});
     bucket_of_.resize(gradients_.size());
+    arrived_.resize(buckets_.size(), 0);
     for (uint32_t b = 0; b < buckets_.size(); ++b) {
       for (const uint32_t parameter : buckets_[b]) bucket_of_[parameter] = b;
     }
@@ -51,10 +52,8 @@ class Replicated : public DataParallel {
     }
   }
 
-  void BeginForward() override { arrived_.assign(buckets_.size(), 0); }
-
-  void EndBackward() override {
-    if (!wrapped_ || !last_) return;
+  void FinishGradients() override {
+    if (!wrapped_) return;
     StepWriter& w = writer();
     if (!spec().overlap) {
       for (uint32_t b = 0; b < buckets_.size(); ++b) Reduce(b);

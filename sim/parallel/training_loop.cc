@@ -37,6 +37,7 @@ void WriteTrainingStep(Environment& env, DataParallel& data_parallel) {
     for (auto use = env.uses.rbegin(); use != env.uses.rend(); ++use) runner.Backward(step, *use);
     data_parallel.EndBackward();
   }
+  data_parallel.FinishGradients();
   data_parallel.Step();
 }
 
