@@ -5,6 +5,8 @@
 #include "sim/base/check.h"
 #include "sim/parallel/data_parallel.h"
 #include "sim/parallel/environment.h"
+#include "sim/parallel/layout.h"
+#include "sim/parallel/pipeline.h"
 #include "sim/parallel/training_loop.h"
 #include "sim/parallel/wiring.h"
 
@@ -51,6 +53,38 @@ StepTotals TotalsOf(const Scenario& scenario, const Model& model, const Layout& 
   return totals;
 }
 
+// One rank program: `write` is given the environment and its data-parallel wrapper.
+template <typename Write>
+uint32_t WriteRank(ProgramBuilder& program, const Scenario& scenario, const Model& model, const Layout& layout,
+                   const Wiring& wires, const std::vector<uint32_t>& uses, const Write& write) {
+  StepWriter writer(program);
+  Environment environment{.scenario = scenario, .model = model, .layout = layout, .wiring = wires, .uses = uses,
+                          .parameters = ParameterTable(model, uses), .writer = writer};
+  write(environment, *MakeDataParallel(environment));
+  return program.AddRankProgram(std::move(writer).Build());
+}
+
+// One rank program per pipeline stage.
+void WriteStages(ProgramBuilder& program, const Scenario& scenario, const Model& model, const Layout& layout,
+                 const Wiring& wires) {
+  const PipelineShape shape = PipelineShapeOf(scenario);
+  const auto split = SplitIntoStages(model, VirtualStages(shape));
+  const auto schedule = MakeSchedule(shape);
+  std::vector<uint32_t> program_of_stage;
+  for (int64_t stage = 0; stage < shape.stages; ++stage) {
+    program_of_stage.push_back(WriteRank(
+        program, scenario, model, layout, wires, UsesOfStage(split, shape, stage),
+        [&](Environment& environment, DataParallel& data_parallel) {
+          WritePipelineStep(environment, data_parallel, shape, split, schedule, stage);
+        }));
+  }
+  std::vector<uint32_t> program_of_rank;
+  for (RankId rank = 0; rank < layout.world_size(); ++rank) {
+    program_of_rank.push_back(program_of_stage[static_cast<size_t>(CoordinatesOf(layout, rank).pipeline)]);
+  }
+  program.AssignRanks(std::move(program_of_rank));
+}
+
 }  // namespace
 
 Program BuildProgram(const Scenario& scenario) {
@@ -62,14 +96,14 @@ Program BuildProgram(const Scenario& scenario, const Model& model) {
   ProgramBuilder program;
   const Wiring wires = MakeWiring(program, scenario, layout);
 
-  std::vector<uint32_t> uses(model.uses.size());
-  std::iota(uses.begin(), uses.end(), 0U);
-  StepWriter writer(program);
-  Environment environment{.scenario = scenario, .model = model, .layout = layout, .wiring = wires, .uses = uses,
-                          .parameters = ParameterTable(model, uses), .writer = writer};
-  WriteTrainingStep(environment, *MakeDataParallel(environment));
-  const uint32_t index = program.AddRankProgram(std::move(writer).Build());
-  program.AssignRanks(std::vector<uint32_t>(static_cast<size_t>(layout.world_size()), index));
+  if (layout.pipeline == 1) {
+    std::vector<uint32_t> uses(model.uses.size());
+    std::iota(uses.begin(), uses.end(), 0U);
+    const uint32_t index = WriteRank(program, scenario, model, layout, wires, uses, WriteTrainingStep);
+    program.AssignRanks(std::vector<uint32_t>(static_cast<size_t>(layout.world_size()), index));
+  } else {
+    WriteStages(program, scenario, model, layout, wires);
+  }
   program.SetTotals(TotalsOf(scenario, model, layout));
   return std::move(program).Build();
 }

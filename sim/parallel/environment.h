@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -22,6 +23,14 @@ struct Channel {
   int64_t size = 1;  // members of a group
 };
 
+// Point to point between pipeline stages, in one direction of the data flow. Streams by direction of the neighbour:
+// [0] the next stage, [1] the previous one, so that one slow neighbour does not hold up the other.
+struct PipelineWire {
+  CommunicatorId communicator = 0;
+  std::array<StreamId, 2> send{};
+  std::array<StreamId, 2> receive{};
+};
+
 // Streams and communicators of the whole program; shared by all rank programs.
 struct Wiring {
   StreamId compute = 0;
@@ -35,7 +44,8 @@ struct Wiring {
   Channel replica;             // hybrid sharding: equal shards
   Channel tensor;
   Channel context;
-  Channel pipeline;            // point to point, in stage order
+  PipelineWire forward;        // activations
+  PipelineWire backward;       // their gradients
   Channel embedding;           // first and last stage, tied embeddings
   Channel expert;
   Channel expert_data;

@@ -1,5 +1,7 @@
 #include "sim/parallel/layer_runner.h"
 
+#include <algorithm>
+
 #include "sim/base/check.h"
 #include "sim/parallel/boundary.h"
 
@@ -53,12 +55,62 @@ const std::vector<LayerEvent>& LayerRunner::ForwardPlan(uint32_t layer, ForwardM
   return found->second;
 }
 
-void LayerRunner::PlayRun(uint32_t use, const LayerEvent& event) {
+namespace {
+
+bool IsWeightGradient(const KernelWork& work) {
+  return work.kind == KernelKind::kGemm && work.gemm.pass == GemmPass::kWeightGradient;
+}
+
+bool HasWeightGradient(const Operator& op) {
+  return std::ranges::any_of(op.backward, [](const Kernel& kernel) { return IsWeightGradient(kernel.work); });
+}
+
+}  // namespace
+
+// In a split backward: whether this event waits for Weight. Put off are the weight-gradient products, the gradients
+// that they write, and the frees that follow such an operator: of what it saved and of the gradient that it read.
+bool LayerRunner::PutOff(State& state, const Layer& layer, const LayerEvent& event) {
+  if (!split_) return false;
+  switch (event.kind) {
+    case LayerEventKind::kGradientAllocate:
+    case LayerEventKind::kGradientReady:
+      if (!HasWeightGradient(layer.operators[event.op])) return false;
+      state.deferred.push_back({event, kNoBuffer});
+      return true;
+    case LayerEventKind::kRun:
+      consuming_ = event.backward && HasWeightGradient(layer.operators[event.op]);
+      if (consuming_) state.deferred.push_back({event, kNoBuffer});
+      return false;
+    case LayerEventKind::kFree:
+      if (!consuming_ || Slot(state, event.slot) == kNoBuffer) return false;
+      state.deferred.push_back({event, std::exchange(Slot(state, event.slot), kNoBuffer)});
+      return true;
+    default: return false;
+  }
+}
+
+void LayerRunner::Weight(int64_t micro_batch, uint32_t use) {
+  State& state = StateOf(micro_batch, use);
+  env_.writer.SetLayer(use);
+  for (const Deferred& deferred : state.deferred) {
+    switch (deferred.event.kind) {
+      case LayerEventKind::kGradientAllocate: data_parallel_.AllocateGradient(use, deferred.event.parameter); break;
+      case LayerEventKind::kRun: PlayRun(use, deferred.event, Kernels::kWeightOnly); break;
+      case LayerEventKind::kFree: env_.writer.Free(deferred.buffer); break;
+      default: data_parallel_.GradientReady(use, deferred.event.parameter); break;
+    }
+  }
+  state.deferred.clear();
+}
+
+void LayerRunner::PlayRun(uint32_t use, const LayerEvent& event, Kernels which) {
   const Operator& op = env_.LayerOf(use).operators[event.op];
   StepWriter& writer = env_.writer;
   writer.HostWork(event.backward ? HostCall::kAutogradView : HostCall::kView,
                   event.backward ? op.backward_views : op.forward_views);
   for (const Kernel& kernel : event.backward ? op.backward : op.forward) {
+    const bool weight = event.backward && IsWeightGradient(kernel.work);
+    if (which == (weight ? Kernels::kAllButWeight : Kernels::kWeightOnly)) continue;
     writer.Kernel(env_.wiring.compute, kernel.name, kernel.work, kernel.host);
   }
 }
@@ -67,6 +119,7 @@ void LayerRunner::Play(State& state, uint32_t use, const std::vector<LayerEvent>
   const Layer& layer = env_.LayerOf(use);
   StepWriter& writer = env_.writer;
   for (const LayerEvent& event : events) {
+    if (PutOff(state, layer, event)) continue;
     switch (event.kind) {
       case LayerEventKind::kAllocate: {
         SIM_CHECK(Slot(state, event.slot) == kNoBuffer, layer.name, ": slot ", event.slot, " is allocated twice");
@@ -80,7 +133,7 @@ void LayerRunner::Play(State& state, uint32_t use, const std::vector<LayerEvent>
         writer.Free(Slot(state, event.slot));
         Slot(state, event.slot) = kNoBuffer;
         break;
-      case LayerEventKind::kRun: PlayRun(use, event); break;
+      case LayerEventKind::kRun: PlayRun(use, event, split_ ? Kernels::kAllButWeight : Kernels::kAll); break;
       case LayerEventKind::kAccumulate: {
         const Kernel add = AccumulateWork(layer.tensors[event.tensor]);
         writer.Kernel(env_.wiring.compute, add.name, add.work, add.host);
@@ -175,7 +228,7 @@ void LayerRunner::HandGradientsOver(int64_t micro_batch, uint32_t use, State& st
   }
 }
 
-void LayerRunner::Backward(int64_t micro_batch, uint32_t use) {
+void LayerRunner::Backward(int64_t micro_batch, uint32_t use, bool split) {
   const LayerUse& where = env_.model.uses[use];
   StepWriter& writer = env_.writer;
   writer.SetLayer(use);
@@ -194,7 +247,9 @@ void LayerRunner::Backward(int64_t micro_batch, uint32_t use) {
   const auto [found, added] = backward_plans_.try_emplace({where.layer, options.gradient_exists});
   if (added) found->second = BackwardEvents(env_.model.layers[where.layer], options);
   const BackwardPass& pass = found->second;
+  split_ = split;
   Play(state, use, pass.events);
+  split_ = consuming_ = false;
   HandGradientsOver(micro_batch, use, state, pass);
   for (BufferId& buffer : state.slots) {  // outputs that other uses read
     if (buffer != kNoBuffer) writer.Free(buffer);

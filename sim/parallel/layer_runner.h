@@ -29,7 +29,9 @@ class LayerRunner {
   void Forward(int64_t micro_batch, uint32_t use);
   // After the last forward of a micro-batch on this rank: autocast's cache of weights is emptied.
   void EndForward(int64_t micro_batch);
-  void Backward(int64_t micro_batch, uint32_t use);
+  // `split`: leaves the weight gradients, and what they need, for Weight (zero-bubble pipelines).
+  void Backward(int64_t micro_batch, uint32_t use, bool split = false);
+  void Weight(int64_t micro_batch, uint32_t use);
 
   // Ends of a pipeline stage: the hidden state and its gradient come from and go to other ranks.
   void SetInput(int64_t micro_batch, uint32_t use, BufferId hidden);
@@ -39,11 +41,17 @@ class LayerRunner {
   [[nodiscard]] const Tensor& HiddenState(uint32_t use) const;  // outputs[0]
 
  private:
+  // A step of a backward that was put off: a kernel of an operator, a free, or a parameter's gradient.
+  struct Deferred {
+    LayerEvent event;
+    BufferId buffer = kNoBuffer;                // kFree
+  };
   // Everything that one use holds for one micro-batch.
   struct State {
     std::vector<BufferId> slots;                // by slot of model/liveness.h
     std::vector<BufferId> output_gradients;     // by output, collected from the consumers
     BufferId input_gradient = kNoBuffer;
+    std::vector<Deferred> deferred;
   };
   State& StateOf(int64_t micro_batch, uint32_t use);
   BufferId& Slot(State& state, uint32_t slot);
@@ -51,12 +59,16 @@ class LayerRunner {
   [[nodiscard]] bool Checkpointed(uint32_t use) const;
   [[nodiscard]] const std::vector<LayerEvent>& ForwardPlan(uint32_t layer, ForwardMode mode);
   void Play(State& state, uint32_t use, const std::vector<LayerEvent>& events);
-  void PlayRun(uint32_t use, const LayerEvent& event);
+  enum class Kernels { kAll, kAllButWeight, kWeightOnly };
+  void PlayRun(uint32_t use, const LayerEvent& event, Kernels which);
+  [[nodiscard]] bool PutOff(State& state, const Layer& layer, const LayerEvent& event);
   void CollectOutputGradients(int64_t micro_batch, uint32_t use, State& state, BackwardOptions& options);
   void HandGradientsOver(int64_t micro_batch, uint32_t use, State& state, const BackwardPass& pass);
 
   Environment& env_;
   DataParallel& data_parallel_;
+  bool split_ = false;                                    // the backward being played leaves weight gradients
+  bool consuming_ = false;                                // ... and has just met a product that reads what is freed now
   std::vector<bool> checkpointed_;                        // by use
   std::map<std::pair<uint32_t, ForwardMode>, std::vector<LayerEvent>> forward_plans_;
   std::map<std::pair<uint32_t, std::vector<bool>>, BackwardPass> backward_plans_;

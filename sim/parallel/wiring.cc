@@ -1,6 +1,9 @@
 #include "sim/parallel/wiring.h"
 
 #include <algorithm>
+#include <string>
+
+#include "absl/strings/str_cat.h"
 
 #include "sim/base/check.h"
 #include "sim/parallel/layout.h"
@@ -19,6 +22,21 @@ int64_t ShardSize(const Scenario& scenario, const Layout& layout) {
   }
   return ranks;
 }
+
+namespace {
+
+PipelineWire MakePipelineWire(ProgramBuilder& program, const std::string& name, const Layout& layout) {
+  PipelineWire wire;
+  wire.communicator = program.AddCommunicator(name, PipelineGroups(layout));
+  const char* const neighbours[] = {"next", "previous"};
+  for (size_t i = 0; i < 2; ++i) {
+    wire.send[i] = program.AddStream(absl::StrCat(name, " send ", neighbours[i]), StreamKind::kCommunication);
+    wire.receive[i] = program.AddStream(absl::StrCat(name, " receive ", neighbours[i]), StreamKind::kCommunication);
+  }
+  return wire;
+}
+
+}  // namespace
 
 Wiring MakeWiring(ProgramBuilder& program, const Scenario& scenario, const Layout& layout) {
   Wiring wires;
@@ -53,8 +71,11 @@ Wiring MakeWiring(ProgramBuilder& program, const Scenario& scenario, const Layou
   }
   wires.tensor = channel("tensor_parallel", TensorGroups(layout));
   wires.context = channel("context_parallel", ContextGroups(layout));
-  wires.pipeline = channel("pipeline", PipelineGroups(layout));
-  if (layout.pipeline > 1) wires.embedding = channel("embedding", EmbeddingGroups(layout));
+  if (layout.pipeline > 1) {
+    wires.forward = MakePipelineWire(program, "pipeline forward", layout);
+    wires.backward = MakePipelineWire(program, "pipeline backward", layout);
+    wires.embedding = channel("embedding", EmbeddingGroups(layout));
+  }
   wires.expert = channel("expert_parallel", ExpertGroups(layout));
   if (layout.expert > 1) wires.expert_data = channel("expert_data_parallel", ExpertDataGroups(layout));
   return wires;

@@ -1,0 +1,247 @@
+// Point to point: activations travel to the stage that holds the next piece of the model, gradients back, each
+// direction on a stream of its own. The compute stream waits for what it receives; sends run beside it and their
+// buffers are given up when they are done (Megatron-LM's deallocate_pipeline_outputs); torch.distributed.pipelining
+// keeps a stage's output until its backward.
+// Under schedules with several chunks the next piece's receive is posted before this piece runs (Megatron-LM's
+// overlap_p2p_comm); under GPipe and 1F1B just before it is needed, so that the transfer is exposed.
+#include "sim/parallel/pipeline.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "sim/base/check.h"
+#include "sim/parallel/layer_runner.h"
+#include "sim/parallel/training_loop.h"
+
+namespace simulate {
+
+PipelineShape PipelineShapeOf(const Scenario& scenario) {
+  const PipelineSpec& pipeline = scenario.parallelism.pipeline;
+  PipelineShape shape{.kind = pipeline.schedule, .stages = pipeline.stages,
+                      .micro_batches = scenario.training.gradient_accumulation_steps,
+                      .virtual_stages = pipeline.virtual_stages};
+  // Several chunks under plain 1F1B are the interleaved schedule, as in Megatron-LM.
+  if (shape.kind == PipelineScheduleKind::k1F1B && shape.virtual_stages > 1) {
+    shape.kind = PipelineScheduleKind::kInterleaved1F1B;
+  }
+  return shape;
+}
+
+std::vector<std::vector<uint32_t>> SplitIntoStages(const Model& model, int64_t virtual_stages) {
+  std::vector<uint32_t> blocks;
+  for (uint32_t use = 0; use < model.uses.size(); ++use) {
+    if (model.uses[use].block) blocks.push_back(use);
+  }
+  const auto count = static_cast<int64_t>(blocks.size());
+  SIM_CHECK(count >= virtual_stages, count, " blocks cannot fill ", virtual_stages, " pipeline stages");
+  std::vector<std::vector<uint32_t>> split(static_cast<size_t>(virtual_stages));
+  uint32_t use = 0;
+  int64_t placed = 0;
+  for (int64_t stage = 0; stage < virtual_stages; ++stage) {
+    placed += count / virtual_stages + (stage < count % virtual_stages ? 1 : 0);
+    const bool last = stage + 1 == virtual_stages;
+    const uint32_t end = last ? static_cast<uint32_t>(model.uses.size()) : blocks[static_cast<size_t>(placed - 1)] + 1;
+    for (; use < end; ++use) split[static_cast<size_t>(stage)].push_back(use);
+  }
+  return split;
+}
+
+std::vector<uint32_t> UsesOfStage(const std::vector<std::vector<uint32_t>>& split, const PipelineShape& shape,
+                                  int64_t stage) {
+  std::vector<uint32_t> uses;
+  for (int64_t chunk = 0; chunk < ChunksPerStage(shape); ++chunk) {
+    const auto& part = split[static_cast<size_t>(VirtualStage(shape, stage, chunk))];
+    uses.insert(uses.end(), part.begin(), part.end());
+  }
+  std::ranges::sort(uses);
+  return uses;
+}
+
+namespace {
+
+class StageWriter {
+ public:
+  StageWriter(Environment& env, DataParallel& data_parallel, const PipelineShape& shape,
+              const std::vector<std::vector<uint32_t>>& split, const std::vector<StageSchedule>& schedule, int64_t stage)
+      : env_(env), data_parallel_(data_parallel), shape_(shape), split_(split), schedule_(schedule[static_cast<size_t>(stage)]),
+        stage_(stage), runner_(env, data_parallel), backwards_(static_cast<size_t>(ChunksPerStage(shape)), 0),
+        per_chunk_(shape.kind == PipelineScheduleKind::kDualPipe ? shape.micro_batches / 2 : shape.micro_batches),
+        ahead_(ChunksPerStage(shape) > 1) {}
+
+  void Run() {
+    for (size_t i = 0; i < schedule_.size(); ++i) {
+      const StageWork& work = schedule_[i];
+      Post(work);
+      if (ahead_ && i + 1 < schedule_.size()) Post(schedule_[i + 1]);
+      switch (work.kind) {
+        case WorkKind::kForward: Forward(work); break;
+        case WorkKind::kBackward:
+        case WorkKind::kBackwardInput: Backward(work); break;
+        case WorkKind::kBackwardWeight: Weight(work); break;
+      }
+    }
+  }
+
+ private:
+  [[nodiscard]] const std::vector<uint32_t>& UsesOf(const StageWork& work) const {
+    return split_[static_cast<size_t>(VirtualStage(shape_, stage_, work.chunk))];
+  }
+  // The stage that holds the place before or after a piece's; -1: none, or this stage itself.
+  [[nodiscard]] int64_t Neighbour(const StageWork& work, int64_t step) const {
+    const int64_t place = VirtualStage(shape_, stage_, work.chunk) + step;
+    if (place < 0 || place >= VirtualStages(shape_)) return -1;
+    const int64_t stage = PlaceOf(shape_, place, work.micro_batch).stage;
+    return stage == stage_ ? -1 : stage;
+  }
+
+  void Forward(const StageWork& work) {
+    const auto& uses = UsesOf(work);
+    StepWriter& w = env_.writer;
+    w.SetPhase(Phase::kForward);
+    w.SetLayer(uses.front());
+    if (Neighbour(work, -1) >= 0) runner_.SetInput(work.micro_batch, uses.front(), Received(work));
+    data_parallel_.SetMicroStep(backwards_[static_cast<size_t>(work.chunk)], per_chunk_);
+    data_parallel_.BeginForward();
+    for (const uint32_t use : uses) runner_.Forward(work.micro_batch, use);
+    data_parallel_.EndForward();
+    runner_.EndForward(work.micro_batch);
+    if (const int64_t to = Neighbour(work, +1); to >= 0) {
+      const BufferId output = runner_.TakeOutput(work.micro_batch, uses.back());
+      const Event sent = Send(to, uses.back(), "send forward", true);
+      if (env_.scenario.training.runtime == Runtime::kMegatron) {
+        w.Free(output, sent);
+      } else {
+        outputs_[{work.micro_batch, work.chunk}] = output;
+      }
+    }
+  }
+
+  void Backward(const StageWork& work) {
+    const auto& uses = UsesOf(work);
+    StepWriter& w = env_.writer;
+    w.SetPhase(Phase::kBackward);
+    w.SetLayer(uses.back());
+    if (Neighbour(work, +1) >= 0) runner_.SetOutputGradient(work.micro_batch, uses.back(), Received(work));
+    int64_t& done = backwards_[static_cast<size_t>(work.chunk)];
+    data_parallel_.SetMicroStep(done++, per_chunk_);
+    data_parallel_.BeginBackward();
+    const bool split = work.kind == WorkKind::kBackwardInput;
+    for (auto use = uses.rbegin(); use != uses.rend(); ++use) runner_.Backward(work.micro_batch, *use, split);
+    if (!split) data_parallel_.EndBackward();
+    if (const auto output = outputs_.find({work.micro_batch, work.chunk}); output != outputs_.end()) {
+      w.Free(output->second);
+      outputs_.erase(output);
+    }
+    if (const int64_t to = Neighbour(work, -1); to >= 0) {
+      const BufferId gradient = runner_.TakeInputGradient(work.micro_batch, uses.front());
+      const Event sent = Send(to, uses.front() - 1, "send backward", false);
+      if (gradient != kNoBuffer) w.Free(gradient, sent);
+    }
+  }
+
+  void Weight(const StageWork& work) {
+    const auto& uses = UsesOf(work);
+    env_.writer.SetPhase(Phase::kBackward);
+    for (auto use = uses.rbegin(); use != uses.rend(); ++use) runner_.Weight(work.micro_batch, *use);
+    data_parallel_.EndBackward();
+  }
+
+  struct Posted {
+    BufferId buffer = kNoBuffer;
+    TaskRef transfer;
+  };
+  using PieceKey = std::pair<int32_t, int32_t>;  // micro-batch and chunk
+
+  // Posts the receive that a piece needs, unless that was done ahead.
+  void Post(const StageWork& work) {
+    if (work.kind == WorkKind::kBackwardWeight) return;
+    const bool forward = work.kind == WorkKind::kForward;
+    const int64_t from = Neighbour(work, forward ? -1 : +1);
+    if (from < 0) return;
+    const auto [posted, added] = (forward ? forward_inputs_ : backward_inputs_).try_emplace({work.micro_batch, work.chunk});
+    if (!added) return;
+    StepWriter& w = env_.writer;
+    const char* name = forward ? "receive forward" : "receive backward";
+    const Tensor& tensor = runner_.HiddenState(forward ? UsesOf(work).front() - 1 : UsesOf(work).back());
+    w.SetPhase(forward ? Phase::kForward : Phase::kBackward);
+    posted->second.buffer = w.Allocate(tensor.bytes, MemoryCategory::kActivations, env_.wiring.compute, name);
+    const Transfer transfer{.communicator = Wire(forward).communicator, .receive_offset = Offset(from),
+                            .receive_bytes = tensor.bytes};
+    posted->second.transfer = w.ExchangeFrom(env_.wiring.compute, Wire(forward).receive[Direction(from)], name, transfer);
+  }
+
+  BufferId Received(const StageWork& work) {
+    auto& inputs = work.kind == WorkKind::kForward ? forward_inputs_ : backward_inputs_;
+    const auto posted = inputs.find({work.micro_batch, work.chunk});
+    SIM_CHECK(posted != inputs.end(), "nothing was received for this piece");
+    env_.writer.Wait(env_.wiring.compute, posted->second.transfer);
+    const BufferId buffer = posted->second.buffer;
+    inputs.erase(posted);
+    return buffer;
+  }
+
+  // `use`: whose output (or its gradient) travels.
+  Event Send(int64_t to, uint32_t use, const char* name, bool forward) {
+    const Transfer transfer{.communicator = Wire(forward).communicator, .send_offset = Offset(to),
+                            .send_bytes = runner_.HiddenState(use).bytes};
+    return {env_.writer.ExchangeFrom(env_.wiring.compute, Wire(forward).send[Direction(to)], name, transfer)};
+  }
+
+  [[nodiscard]] const PipelineWire& Wire(bool forward) const {
+    return forward ? env_.wiring.forward : env_.wiring.backward;
+  }
+  [[nodiscard]] int32_t Offset(int64_t other) const {
+    return static_cast<int32_t>((other - stage_ + shape_.stages) % shape_.stages);
+  }
+  [[nodiscard]] size_t Direction(int64_t other) const { return Offset(other) == 1 ? 0 : 1; }
+
+  Environment& env_;
+  DataParallel& data_parallel_;
+  PipelineShape shape_;
+  const std::vector<std::vector<uint32_t>>& split_;
+  const StageSchedule& schedule_;
+  int64_t stage_;
+  LayerRunner runner_;
+  std::vector<int64_t> backwards_;  // done, by chunk
+  int64_t per_chunk_;
+  bool ahead_;
+  std::map<PieceKey, BufferId> outputs_;          // kept until their backward
+  std::map<PieceKey, Posted> forward_inputs_;
+  std::map<PieceKey, Posted> backward_inputs_;
+};
+
+// Megatron-LM: the embedding and the tied head live on different stages; their gradients are summed over both.
+void ReduceTiedEmbedding(Environment& env, const PipelineShape& shape, int64_t stage) {
+  if (!env.model.tied_embedding || shape.stages == 1 || shape.kind == PipelineScheduleKind::kZeroBubbleV) return;
+  if (stage != 0 && stage + 1 != shape.stages) return;
+  int64_t elements = 0;
+  for (const ParameterInfo& p : env.parameters.all()) {
+    if (!p.block) elements = std::max(elements, p.elements);
+  }
+  const DType type = env.precision().parameters == DType::kBf16 ? DType::kFp32 : env.precision().gradients;
+  const CollectiveCall call{.op = CollectiveOp::kAllReduce, .communicator = env.wiring.embedding.communicator,
+                            .bytes = SizeOf(type, elements), .dtype = type};
+  env.writer.Wait(env.wiring.compute, env.writer.CollectiveFrom(env.wiring.compute, env.wiring.embedding.stream,
+                                                               "tied embedding all_reduce", call));
+}
+
+}  // namespace
+
+void WritePipelineStep(Environment& env, DataParallel& data_parallel, const PipelineShape& shape,
+                       const std::vector<std::vector<uint32_t>>& split, const std::vector<StageSchedule>& schedule,
+                       int64_t stage) {
+  StepWriter& writer = env.writer;
+  writer.SetPhase(Phase::kSetup);
+  if (env.scenario.training.runtime != Runtime::kNeuron) AllocateLibraryWorkspaces(env);
+  data_parallel.AllocateState();
+  writer.BeginStep();
+  writer.SetPhase(Phase::kForward);
+  writer.HostWork(HostCall::kIteration);
+  StageWriter(env, data_parallel, shape, split, schedule, stage).Run();
+  data_parallel.FinishGradients();
+  ReduceTiedEmbedding(env, shape, stage);
+  data_parallel.Step();
+}
+
+}  // namespace simulate

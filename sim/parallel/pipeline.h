@@ -1,0 +1,26 @@
+// Pipeline parallelism: the stages of a model, and what the host of one stage does in a step.
+#pragma once
+
+#include <vector>
+
+#include "sim/parallel/data_parallel.h"
+#include "sim/parallel/schedule.h"
+
+namespace simulate {
+
+[[nodiscard]] PipelineShape PipelineShapeOf(const Scenario& scenario);
+
+// Uses of the model by virtual stage: blocks spread evenly (the first stages take what is left over), what comes
+// before the first block on the first stage, what comes after the last block on the last.
+[[nodiscard]] std::vector<std::vector<uint32_t>> SplitIntoStages(const Model& model, int64_t virtual_stages);
+
+// All uses of one stage, in model order.
+[[nodiscard]] std::vector<uint32_t> UsesOfStage(const std::vector<std::vector<uint32_t>>& split,
+                                                const PipelineShape& shape, int64_t stage);
+
+// Writes the whole step of one rank of one stage.
+void WritePipelineStep(Environment& environment, DataParallel& data_parallel, const PipelineShape& shape,
+                       const std::vector<std::vector<uint32_t>>& split,
+                       const std::vector<StageSchedule>& schedule, int64_t stage);
+
+}  // namespace simulate
