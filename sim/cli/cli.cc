@@ -7,6 +7,7 @@
 #include <cstring>
 #include <exception>
 #include <iostream>
+#include <sstream>
 
 #include "CLI/CLI.hpp"
 #include "sim/cli/check_command.h"
@@ -45,21 +46,28 @@ int Parse(CLI::App& app, int argc, char** argv, Command& command) {
   return command.exit_code;
 }
 
-// What was printed must have arrived: a closed pipe is the reader's choice, anything else is an error.
-int Finish(int code) {
-  errno = 0;
-  std::cout.flush();
-  if (std::cout.good() || errno == EPIPE) return code;
-  std::cerr << "error: cannot write to standard output: " << std::strerror(errno) << "\n";
-  return kExitBadInput;
+// Results are printed in one go at the end. A reader that closed the pipe has read what it wanted.
+int Print(const std::string& text, int code) {
+  size_t written = 0;
+  while (written < text.size()) {
+    const ssize_t n = ::write(STDOUT_FILENO, text.data() + written, text.size() - written);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EPIPE) return code;
+    if (n <= 0) {
+      std::cerr << "error: cannot write to standard output: " << std::strerror(errno) << "\n";
+      return kExitBadInput;
+    }
+    written += static_cast<size_t>(n);
+  }
+  return code;
 }
 
 }  // namespace
 
 int RunCommandLine(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
-  std::ios::sync_with_stdio(false);
-  Command command{std::cout, std::cerr, DiscoverSearchPath(argv[0]), isatty(STDOUT_FILENO) != 0, isatty(STDERR_FILENO) != 0,
+  std::ostringstream out;
+  Command command{out, std::cerr, DiscoverSearchPath(argv[0]), isatty(STDOUT_FILENO) != 0, isatty(STDERR_FILENO) != 0,
                   kExitDone};
   CLI::App app(kAbout, "simulate");
   app.footer(kFooter);
@@ -69,9 +77,9 @@ int RunCommandLine(int argc, char** argv) {
   AddRunCommand(app, command);
   AddCheckCommand(app, command);
   try {
-    return Finish(Parse(app, argc, argv, command));
+    const int code = Parse(app, argc, argv, command);
+    return Print(out.str(), code);
   } catch (const std::exception& error) {
-    std::cout.flush();
     std::cerr << "error: simulate has a bug: " << error.what()
               << "\n  help: please report it with the scenario that shows it\n";
     return kExitBug;

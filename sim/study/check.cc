@@ -100,7 +100,7 @@ std::vector<CheckedPoint> Points(const Job& job, Report report) {
     const ReferencePoint& from = job.study->reference.points[job.point->reference[i]];
     CheckedPoint p;
     p.file = job.study->file;
-    p.id = from.id.empty() ? Show(job.point->settings) : from.id;
+    p.id = !from.id.empty() ? from.id : Show(job.point->settings.empty() ? from.where : job.point->settings);
     p.source = from.source.empty() ? job.study->reference.source : from.source;
     p.metric = r.metric;
     p.expected = r.value;
