@@ -6,6 +6,7 @@
 #include "sim/base/random.h"
 #include "sim/engine/event_queue.h"
 #include "sim/engine/max_min.h"
+#include "sim/engine/message_replay.h"
 #include "sim/engine/simulate_ranks.h"
 #include "tests/engine/fake_costs.h"
 
@@ -156,6 +157,25 @@ BENCHMARK(Fsdp512Unfolded)->Unit(benchmark::kMillisecond);
 BENCHMARK(Fsdp512UnfoldedStragglers)->Unit(benchmark::kMillisecond);
 BENCHMARK(Fsdp16384Folded)->Unit(benchmark::kMillisecond);
 BENCHMARK(Fsdp131072Folded)->Unit(benchmark::kMillisecond);
+
+// A 64 MiB ring all-reduce, every step of every member a message.
+void RingMessages(benchmark::State& state) {
+  const auto n = static_cast<uint32_t>(state.range(0));
+  MessageSchedule ring;
+  for (uint32_t i = 0; i < n; ++i) {
+    ring.channels.push_back({.messages = 2 * (n - 1), .bytes = static_cast<double>(64 << 20) / n,
+                             .latency = Seconds(3e-6), .first_link = i, .link_count = 1, .first_dependency = i,
+                             .dependency_count = 1});
+    ring.links.push_back(i);
+    ring.dependencies.push_back({(i + n - 1) % n, -1});
+  }
+  const std::vector<double> bandwidth(n, 25e9);
+  uint64_t messages = 0;
+  for (auto _ : state) messages += ReplayMessages(ring, bandwidth).messages;
+  state.counters["messages/s"] = benchmark::Counter(static_cast<double>(messages), benchmark::Counter::kIsRate);
+  state.counters["peak_MB"] = PeakMegabytes();
+}
+BENCHMARK(RingMessages)->Arg(512)->Arg(2048)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace simulate
