@@ -88,7 +88,9 @@ Value SelfAttention(LayerBuilder& b, const Plan& plan, const Value& x) {
   const Value out = AttentionCore(b, plan, h);
   LinearOptions options;
   options.bias = plan.spec.attention_bias;
-  const Value y = LeaveTensorParallel(b, plan, Linear(b, "o", out, plan.spec.hidden_size, options));
+  const Value projected = Linear(b, "o", out, plan.spec.hidden_size, options);
+  b.last().holds = {in.index, h.q.index, h.k.index, h.v.index};  // the module's names for them, until it returns
+  const Value y = LeaveTensorParallel(b, plan, projected);
   b.SetPrefix("");
   return y;
 }
@@ -176,7 +178,9 @@ Value FeedForward(LayerBuilder& b, const Plan& plan, const Value& x, int64_t int
   } else {
     hidden = Activate(b, "activation", plan.spec.activation, hidden);
   }
-  const Value y = LeaveTensorParallel(b, plan, Linear(b, "w2", hidden, plan.spec.hidden_size, options));
+  const Value projected = Linear(b, "w2", hidden, plan.spec.hidden_size, options);
+  b.last().holds = {in.index};
+  const Value y = LeaveTensorParallel(b, plan, projected);
   b.SetPrefix("");
   return y;
 }

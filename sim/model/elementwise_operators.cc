@@ -170,11 +170,11 @@ Value ResidualAdd(LayerBuilder& b, const std::string& name, const Value& x, cons
 
 Value Dropout(LayerBuilder& b, const std::string& name, const Value& x, double p) {
   if (p <= 0.0) return x;
-  const Value y = b.NewTensor(name, x.rows, x.columns, x.dtype);
   const Value mask = b.NewTensor(name + ".mask", x.rows, x.columns, DType::kBool, false);
+  const Value y = b.NewTensor(name, x.rows, x.columns, x.dtype);
   Operator& op = b.Add(name);
   op.inputs = {x.index};
-  op.outputs = {y.index, mask.index};
+  op.outputs = {mask.index, y.index};
   op.saved = {mask.index};
   op.forward = {ElementwiseKernel(name, x, 1, HostCall::kOperator)};
   op.forward[0].work.written += mask.bytes();

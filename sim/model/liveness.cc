@@ -189,6 +189,7 @@ class BackwardWriter {
   Slots slots_;
   std::vector<uint32_t> gradient_;     // slot by tensor
   std::vector<uint32_t> references_;   // by slot
+  std::vector<bool> view_;             // by slot: never added to in place
   std::vector<uint32_t> savers_;
   std::vector<bool> alive_;            // activation slots, under selective recomputation
   std::vector<bool> freed_elsewhere_;
@@ -198,7 +199,7 @@ class BackwardWriter {
 
 BackwardWriter::BackwardWriter(const Layer& layer, const BackwardOptions& options)
     : layer_(layer), options_(options), slots_(layer), gradient_(layer.tensors.size(), kNoSlot),
-      references_(SlotCount(layer), 0), savers_(SaversOf(layer)), alive_(layer.tensors.size(), true),
+      references_(SlotCount(layer), 0), view_(SlotCount(layer), false), savers_(SaversOf(layer)), alive_(layer.tensors.size(), true),
       freed_elsewhere_(layer.tensors.size(), false), next_temporary_(slots_.FirstTemporary()) {
   if (options.selective) alive_ = KeptAfterForward(layer, true);
   for (TensorIndex t : layer.outputs) {
@@ -233,7 +234,7 @@ void BackwardWriter::Add(TensorIndex t, uint32_t slot) {
   sum.kind = LayerEventKind::kAccumulate;
   sum.tensor = t;
   sum.backward = true;
-  if (references_[old] == 1) {
+  if (references_[old] == 1 && !view_[old]) {
     sum.slot = old;
     events_.push_back(sum);
   } else {
@@ -258,6 +259,7 @@ std::vector<std::pair<TensorIndex, uint32_t>> BackwardWriter::AllocateInputGradi
     const bool first = gradient_[t] == kNoSlot && references_[slots_.Gradient(t)] == 0;
     const uint32_t slot = first ? slots_.Gradient(t) : NewTemporary();
     references_[slot] = 1;
+    view_[slot] = op.input_gradient_is_view;
     events_.push_back(Allocate(slot, layer_.tensors[t].bytes, StorageUse::kGradient, t));
     written.emplace_back(t, slot);
   }
@@ -305,19 +307,24 @@ void BackwardWriter::RunOperator(uint32_t i) {
     if (first_met) RecomputeGroup(i);
   }
   if (op.boundary != Boundary::kNone) events_.push_back(OperatorEvent(LayerEventKind::kBoundaryBackward, i, true));
+  const auto allocate_parameters = [&] {
+    for (uint32_t p : op.parameters) events_.push_back(ParameterEvent(LayerEventKind::kGradientAllocate, i, p));
+  };
+  if (op.parameter_gradients_first) allocate_parameters();
   const auto written = AllocateInputGradients(op);
-  for (uint32_t p : op.parameters) events_.push_back(ParameterEvent(LayerEventKind::kGradientAllocate, i, p));
+  if (!op.parameter_gradients_first) allocate_parameters();
   const bool workspace = op.backward_workspace > Bytes(0);
   if (workspace)
     events_.push_back(Allocate(slots_.BackwardWorkspace(i), op.backward_workspace, StorageUse::kWorkspace));
   if (!op.backward.empty() || op.backward_views > 0) events_.push_back(OperatorEvent(LayerEventKind::kRun, i, true));
   if (workspace) events_.push_back(Free(slots_.BackwardWorkspace(i)));
-  FreeSaved(op);
-  for (uint32_t p : op.parameters) events_.push_back(ParameterEvent(LayerEventKind::kGradientReady, i, p));
+  // The node's inputs go out of scope before its saved tensors are released.
   SIM_CHECK(op.passes_gradient_to.empty() || incoming.size() == 1, op.name, " passes on a gradient it has not one of");
   if (!incoming.empty()) references_[incoming[0]] += static_cast<uint32_t>(op.passes_gradient_to.size());
   if (!op.in_place)
     for (uint32_t slot : incoming) Release(slot);
+  FreeSaved(op);
+  for (uint32_t p : op.parameters) events_.push_back(ParameterEvent(LayerEventKind::kGradientReady, i, p));
   for (TensorIndex t : op.outputs) gradient_[t] = kNoSlot;
   for (TensorIndex t : op.passes_gradient_to) Add(t, incoming[0]);
   for (const auto& [t, slot] : written) Add(t, slot);

@@ -5,7 +5,7 @@
 //              reader unless an operator saved it, or it leaves the layer;
 //   backward   operators in reverse; the gradient of a tensor is allocated when first produced; a second
 //              gradient of the same tensor is added to it (torch/csrc/autograd/input_buffer.cpp: in place
-//              when nothing else refers to it, else into a new tensor); it is freed once its producer's
+//              when nothing else refers to it and it is not a view, else into a new tensor); it is freed once its producer's
 //              backward has read it; what an operator saved is freed once its own backward has run;
 //   checkpoint a checkpointed forward keeps only the layer's inputs; recomputation is a forward that stops
 //              as soon as the last saved tensor is there again (torch.utils.checkpoint, use_reentrant=False,

@@ -61,10 +61,10 @@ Value Linear(LayerBuilder& b, const std::string& name, const Value& input, int64
   if (options.bias) bias = b.AddParameter(name + ".bias", groups * out_features);
 
   Value x = input, weight_copy, bias_copy;
-  if (n.autocast) {
+  if (n.autocast) {  // C++ evaluates linear's arguments from the right
+    if (options.bias) bias_copy = CastParameter(b, name + ".bias", bias, groups * out_features);
     weight_copy = CastParameter(b, name + ".weight", weight, groups * in * out_features);
     x = Cast(b, name + ".input_cast", input, n.compute, HostCall::kCast);
-    if (options.bias) bias_copy = CastParameter(b, name + ".bias", bias, groups * out_features);
   }
   const Value y = b.NewTensor(name, input.rows, out_features, n.compute);
   b.tensor(y).logits = options.logits;
@@ -73,8 +73,11 @@ Value Linear(LayerBuilder& b, const std::string& name, const Value& input, int64
   op.inputs = {x.index};
   op.outputs = {y.index};
   op.saved = {x.index};
+  // addmm (with bias) makes the input's gradient first, mm the weight's.
+  op.parameter_gradients_first = !options.bias;
+  op.input_gradient_is_view = !n.autocast;
   if (n.autocast) {
-    op.inputs.push_back(weight_copy.index);
+    op.inputs.insert(options.bias ? op.inputs.end() : op.inputs.begin(), weight_copy.index);
     op.saved.push_back(weight_copy.index);
     if (options.bias) op.inputs.push_back(bias_copy.index);
   } else {
@@ -94,6 +97,10 @@ Value Linear(LayerBuilder& b, const std::string& name, const Value& input, int64
   op.forward.push_back(GemmKernel(name, forward, n, HostCall::kOperator));
   op.backward.push_back(GemmKernel(name + ".data_gradient", data, n, HostCall::kAutogradNode));
   op.backward.push_back(GemmKernel(name + ".weight_gradient", gradient, n, HostCall::kInner));
+  if (!options.bias) {
+    std::swap(op.backward.back().work, op.backward[op.backward.size() - 2].work);
+    std::swap(op.backward.back().name, op.backward[op.backward.size() - 2].name);
+  }
   if (options.bias) {
     op.backward.push_back(ColumnSumKernel(name + ".bias_gradient", y, HostCall::kInner));
     op.backward_workspace += ColumnSumWorkspace(y.rows, y.columns);

@@ -64,6 +64,8 @@ struct Operator {
   std::vector<TensorIndex> saved;        // kept until `backward` has run: inputs or outputs
   std::vector<TensorIndex> passes_gradient_to;  // inputs whose gradient is the output's itself (adds, views): no kernel, no memory
   std::vector<uint32_t> parameters;      // whose gradients `backward` produces
+  bool parameter_gradients_first = false;// they are made before the inputs' (products without bias)
+  bool input_gradient_is_view = false;   // of the product's result: PyTorch then adds a second one out of place
   int forward_views = 0;                 // operators around it that launch nothing (view, transpose): host time only
   int backward_views = 0;                // autograd nodes that launch nothing
   std::vector<TensorIndex> holds;        // not read, but Python still has a name for them until `forward` has run

@@ -90,7 +90,9 @@ Value Attention(LayerBuilder& b, const Stack& stack, const std::string& prefix, 
   bias.bias = *bias_made;
   bias.strided = !memory;
   const Value out = AttentionCore(b, plan, d, q, k, v, bias, memory.has_value());
-  const Value y = LeaveTensorParallel(b, plan, Linear(b, "o", out, plan.spec.hidden_size));
+  const Value projected = Linear(b, "o", out, plan.spec.hidden_size);
+  b.last().holds = {in.index, q.index, k.index, v.index};  // the module's names for them, until it returns
+  const Value y = LeaveTensorParallel(b, plan, projected);
   const Value sum = DropoutAdd(b, "residual", x, y, plan.training.dropout);
   b.SetPrefix("");
   return sum;
@@ -106,7 +108,9 @@ Value FeedForwardPart(LayerBuilder& b, const Stack& stack, const Value& x) {
   hidden = Dropout(b, "dropout", hidden, plan.training.dropout);
   // T5DenseActDense casts to the type of wo's weight, which autocast undoes with a copy of its own.
   if (b.numerics().autocast) hidden = Cast(b, "weight_type", hidden, b.numerics().stream);
-  const Value y = LeaveTensorParallel(b, plan, Linear(b, "wo", hidden, plan.spec.hidden_size));
+  const Value projected = Linear(b, "wo", hidden, plan.spec.hidden_size);
+  b.last().holds = {in.index};
+  const Value y = LeaveTensorParallel(b, plan, projected);
   const Value sum = DropoutAdd(b, "residual", x, y, plan.training.dropout);
   b.SetPrefix("");
   return sum;

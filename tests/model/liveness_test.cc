@@ -59,14 +59,14 @@ TEST_CASE("recomputation stops when the last saved tensor is back") {
   CHECK(Text(plain, ForwardEvents(plain, ForwardMode::kRecompute)) == "+gelu gelu");
   // Dropout saves its mask, which its kernel makes.
   CHECK(Text(dropped, ForwardEvents(dropped, ForwardMode::kRecompute)) ==
-        "+gelu gelu +w w +dropout +dropout.mask dropout -w -dropout");
+        "+gelu gelu +w w +dropout.mask +dropout dropout -w -dropout");
 }
 
 TEST_CASE("the gradient of a residual stream is one storage that is handed through") {
   const Layer layer = Branch(0.0);
   const BackwardPass pass = BackwardEvents(layer);
   CHECK(Text(layer, pass.events) ==
-        "backward:y +dgelu +dw.weight backward:w -gelu ready:w.weight +temporary backward:gelu -x -dgelu add:dx -temporary");
+        "backward:y +dw.weight +dgelu backward:w -gelu ready:w.weight +temporary backward:gelu -dgelu -x add:dx -temporary");
   // The output's gradient became the input's.
   CHECK(pass.input_gradient_slots == std::vector<uint32_t>{GradientSlot(layer, layer.outputs[0])});
 }
