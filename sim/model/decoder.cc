@@ -8,13 +8,22 @@ struct Heads {
   Value q, k, v;
 };
 
+// A norm of every head's row of head_dim numbers, one weight for all heads (Qwen 3, OLMo 2 has one per column).
+Value HeadNorm(LayerBuilder& b, const Plan& plan, const std::string& name, const Value& x) {
+  const Value heads{x.index, x.dtype, x.elements() / plan.head_dim(), plan.head_dim()};
+  Value y = RmsNorm(b, name, heads);
+  y.rows = x.rows;
+  y.columns = x.columns;
+  return y;
+}
+
 // The projections into heads, fused into one product or not, rotated if positions are.
 Heads Project(LayerBuilder& b, const Plan& plan, const Value& x, const Value& local) {
   const int64_t d = plan.head_dim(), q_out = plan.heads() * d, kv_out = plan.key_value_heads() * d;
   LinearOptions options;
   options.bias = plan.spec.attention_bias;
   Heads h;
-  const bool fused = plan.spec.fused_qkv || plan.megatron();
+  const bool fused = (plan.spec.fused_qkv || plan.megatron()) && !plan.spec.qk_norm;
   if (fused) {
     h.q = Linear(b, "qkv", x, q_out + 2 * kv_out, options);
     KeepUngathered(b, plan, local, x);
@@ -23,6 +32,10 @@ Heads Project(LayerBuilder& b, const Plan& plan, const Value& x, const Value& lo
     h.q = Linear(b, "q", x, q_out, options);
     h.k = Linear(b, "k", x, kv_out, options);
     h.v = Linear(b, "v", x, kv_out, options);
+  }
+  if (plan.spec.qk_norm) {
+    h.q = HeadNorm(b, plan, "q_norm", h.q);
+    h.k = HeadNorm(b, plan, "k_norm", h.k);
   }
   if (plan.spec.positions == Positions::kRotary) {
     const double share = plan.spec.family == ModelFamily::kGptNeox ? 0.25 : 1.0;  // rotary_pct of GPT-NeoX-20B and Pythia
@@ -107,7 +120,7 @@ Layer Block(const Plan& plan, bool experts, const std::string& name) {
     return experts ? ExpertFeedForward(b, plan, in) : FeedForward(b, plan, in, spec.intermediate_size);
   };
   const Value attended = attention(Normalize(b, plan, "attention_norm", x));
-  if (spec.family == ModelFamily::kGptNeox) {  // attention and feed-forward side by side
+  if (spec.parallel_residual) {  // attention and feed-forward side by side
     const Value fed = feed_forward(Normalize(b, plan, "mlp_norm", x));
     const Value both = DropoutAdd(b, "parallel_residual", fed, attended, p);
     b.Output(DropoutAdd(b, "residual", x, both, p));
@@ -156,7 +169,7 @@ Layer HeadLayer(const Plan& plan) {
 
 Value Normalize(LayerBuilder& b, const Plan& plan, const std::string& name, const Value& x) {
   if (plan.spec.norm == Norm::kLayerNorm) return LayerNorm(b, name, x, plan.spec.norm_bias);
-  return plan.training.fused_norm ? RmsNorm(b, name, x) : ComposedRmsNorm(b, name, x, true);
+  return plan.training.fused_norm ? RmsNorm(b, name, x) : ComposedRmsNorm(b, name, x, /*keeps_narrow=*/false);
 }
 
 Value FeedForward(LayerBuilder& b, const Plan& plan, const Value& x, int64_t intermediate_size) {

@@ -78,8 +78,7 @@ void ComposedNormKernels(Operator& op, const Value& x, const std::string& name) 
 
 }  // namespace
 
-Value ComposedRmsNorm(LayerBuilder& b, const std::string& name, const Value& x, bool never_fused) {
-  if (b.numerics().fused && !never_fused) return RmsNorm(b, name, x);
+Value ComposedRmsNorm(LayerBuilder& b, const std::string& name, const Value& x, bool keeps_narrow) {
   const uint32_t weight = b.AddParameter(name + ".weight", x.columns);
   const Value y = b.NewTensor(name, x.rows, x.columns, x.dtype);
   const Value scale = b.NewTensor(name + ".scale", x.rows, 1, DType::kFp32, false);
@@ -89,7 +88,8 @@ Value ComposedRmsNorm(LayerBuilder& b, const std::string& name, const Value& x, 
   Operator& op = b.Add(name);
   op.inputs = {x.index};
   op.outputs = {y.index, scale.index, normalized.index};
-  op.saved = {x.index, scale.index, normalized.index};
+  op.saved = {scale.index, normalized.index};
+  if (keeps_narrow || wide.index == x.index) op.saved.push_back(x.index);
   if (wide.index != x.index) {
     op.outputs.push_back(wide.index);
     op.saved.push_back(wide.index);

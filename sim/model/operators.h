@@ -25,9 +25,9 @@ Value Linear(LayerBuilder& b, const std::string& name, const Value& x, int64_t o
 Value LayerNorm(LayerBuilder& b, const std::string& name, const Value& x, bool bias);
 // torch.nn.functional.rms_norm, fused since PyTorch 2.9: saves its input and 1/rms.
 Value RmsNorm(LayerBuilder& b, const std::string& name, const Value& x);
-// Hugging Face's T5LayerNorm and LlamaRMSNorm: cast, pow, mean, add, rsqrt, mul, cast, mul.
-// A runtime that fuses elementwise chains makes it one kernel, unless it is told not to.
-Value ComposedRmsNorm(LayerBuilder& b, const std::string& name, const Value& x, bool never_fused = false);
+// RMSNorm from elementwise calls, as T5LayerNorm and LLaMA's own code: cast, pow, mean, add, rsqrt, mul, cast, mul.
+// T5's normalizes (and so keeps) the 16-bit input, LLaMA's its fp32 copy.
+Value ComposedRmsNorm(LayerBuilder& b, const std::string& name, const Value& x, bool keeps_narrow = true);
 
 // Elementwise function of one argument; saves its input (relu: its result).
 Value Activate(LayerBuilder& b, const std::string& name, Activation activation, const Value& x);

@@ -12,7 +12,6 @@
 namespace simulate {
 namespace {
 
-constexpr int64_t kBuckets = 32;             // relative_attention_num_buckets
 constexpr int kBucketKernels = 20;           // small elementwise kernels of _relative_position_bucket
 
 struct Stack {
@@ -24,18 +23,23 @@ struct Stack {
   [[nodiscard]] const char* name() const { return decoder ? "decoder." : "encoder."; }
 };
 
+Value Norm(LayerBuilder& b, const std::string& name, const Value& x) {
+  return b.numerics().fused ? RmsNorm(b, name, x) : ComposedRmsNorm(b, name, x);
+}
+
 // Learned bias by bucketed distance, [length, length, heads], used as a permuted view.
 Value PositionBias(LayerBuilder& b, const Stack& stack) {
   const int64_t heads = stack.plan.heads(), pairs = stack.length * stack.length;
-  const Value flat = Embedding(b, "position_bias", pairs, kBuckets, heads, false);
+  const int64_t given = stack.plan.spec.relative_attention_num_buckets, buckets = given > 0 ? given : 32;
+  const Value flat = Embedding(b, "position_bias", pairs, buckets, heads, false);
   Operator& op = b.last();
   for (int i = 0; i < kBucketKernels; ++i)
     op.forward.insert(op.forward.begin(), MemoryKernel("position_bucket", MemoryAccess::kElementwise, DType::kInt64, stack.length,
                                                        stack.length, SizeOf(DType::kInt64, pairs), SizeOf(DType::kInt64, pairs),
                                                        HostCall::kOperator));
-  const Value buckets = b.NewTensor("position_buckets", stack.length, stack.length, DType::kInt64, false);
-  b.last().outputs.push_back(buckets.index);
-  b.last().saved.push_back(buckets.index);
+  const Value distances = b.NewTensor("position_buckets", stack.length, stack.length, DType::kInt64, false);
+  b.last().outputs.push_back(distances.index);
+  b.last().saved.push_back(distances.index);
   return {flat.index, flat.dtype, heads * stack.length, stack.length};
 }
 
@@ -71,7 +75,7 @@ Value Attention(LayerBuilder& b, const Stack& stack, const std::string& prefix, 
   const Plan& plan = stack.plan;
   const int64_t width = plan.heads() * plan.head_dim();
   b.SetPrefix(prefix);
-  const Value normed = ComposedRmsNorm(b, "norm", x);
+  const Value normed = Norm(b, "norm", x);
   const Value in = EnterTensorParallel(b, plan, normed, stack.tokens());
   const Value source = memory ? *memory : in;
   const Value q = Linear(b, "q", in, width);
@@ -102,7 +106,7 @@ Value FeedForwardPart(LayerBuilder& b, const Stack& stack, const Value& x) {
   const Plan& plan = stack.plan;
   const int64_t width = plan.spec.intermediate_size / plan.slice.tensor;
   b.SetPrefix("feed_forward.");
-  const Value in = EnterTensorParallel(b, plan, ComposedRmsNorm(b, "norm", x), stack.tokens());
+  const Value in = EnterTensorParallel(b, plan, Norm(b, "norm", x), stack.tokens());
   Value hidden = Activate(b, "activation", plan.spec.activation, Linear(b, "wi", in, width));
   if (plan.spec.gated_mlp) hidden = Multiply(b, "gate", hidden, Linear(b, "wi_1", in, width));
   hidden = Dropout(b, "dropout", hidden, plan.training.dropout);
@@ -154,7 +158,7 @@ Layer EncoderEnd(const Stack& stack) {
   const Plan& plan = stack.plan;
   LayerBuilder b("encoder.final_norm", plan.numerics);
   const Value x = b.Input("hidden", plan.Local(stack.tokens()), plan.spec.hidden_size, plan.numerics.stream);
-  Value y = Dropout(b, "dropout", ComposedRmsNorm(b, "final_norm", x), plan.training.dropout);
+  Value y = Dropout(b, "dropout", Norm(b, "final_norm", x), plan.training.dropout);
   y = EnterTensorParallel(b, plan, y, stack.tokens());  // every decoder block's keys and values need all of it
   b.Output(y);
   return std::move(b).Build();
@@ -164,7 +168,7 @@ Layer Head(const Stack& stack) {
   const Plan& plan = stack.plan;
   LayerBuilder b("head", plan.numerics);
   const Value x = b.Input("hidden", plan.Local(stack.tokens()), plan.spec.hidden_size, plan.numerics.stream);
-  Value y = Dropout(b, "dropout", ComposedRmsNorm(b, "final_norm", x), plan.training.dropout);
+  Value y = Dropout(b, "dropout", Norm(b, "final_norm", x), plan.training.dropout);
   if (plan.spec.tie_word_embeddings) y = Scale(b, "output_scale", y);
   if (plan.divides_vocabulary() || plan.slice.sequence_parallel) y = EnterTensorParallel(b, plan, y, stack.tokens());
   LinearOptions options;

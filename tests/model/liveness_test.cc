@@ -127,6 +127,7 @@ std::vector<Model> Examples(const TrainingSpec& training, const Slice& slice) {
   packed.fused_qkv = true;
   packed.positions = Positions::kRotary;
   packed.family = ModelFamily::kGptNeox;
+  packed.parallel_residual = true;
   experts.family = ModelFamily::kMixtral;
   experts.experts.num_local_experts = 8;
   experts.experts.num_experts_per_tok = 2;
