@@ -39,11 +39,13 @@ Value RmsNorm(LayerBuilder& b, const std::string& name, const Value& x) { return
 
 namespace {
 
-// What T5LayerNorm does with 16-bit input, call by call, in the order of a profile.
-void ComposedNormKernels(Operator& op, const Value& x, const std::string& name) {
+// What T5LayerNorm does with 16-bit input, call by call, in the order of a profile; LLaMA's own code normalizes the
+// fp32 copy (not `narrow`), so that both of its gradients meet in fp32.
+void ComposedNormKernels(Operator& op, const Value& x, const std::string& name, bool narrow) {
   const Value wide{x.index, DType::kFp32, x.rows, x.columns}, row{x.index, DType::kFp32, x.rows, 1};
   const bool casts = x.dtype != DType::kFp32;
-  const auto mixed = casts ? MemoryAccess::kMixedTypes : MemoryAccess::kBroadcast;
+  const Value& normalized = narrow ? x : wide;
+  const auto mixed = casts && narrow ? MemoryAccess::kMixedTypes : MemoryAccess::kBroadcast;
   const auto kernel = [&](const char* what, MemoryAccess access, const Value& of, Bytes read, Bytes written, HostCall host) {
     return MemoryKernel(name + what, access, of.dtype, of.rows, of.columns, read, written, host);
   };
@@ -54,7 +56,7 @@ void ComposedNormKernels(Operator& op, const Value& x, const std::string& name) 
   op.forward.push_back(kernel(".mean", reduce, wide, wide.bytes(), row.bytes(), call));
   op.forward.push_back(kernel(".add_epsilon", same, row, row.bytes(), row.bytes(), call));
   op.forward.push_back(kernel(".rsqrt", same, row, row.bytes(), row.bytes(), call));
-  op.forward.push_back(kernel(".normalize", mixed, wide, x.bytes() + row.bytes(), wide.bytes(), call));
+  op.forward.push_back(kernel(".normalize", mixed, wide, normalized.bytes() + row.bytes(), wide.bytes(), call));
   if (casts) op.forward.push_back(CastKernel(name + ".to_narrow", wide.dtype, x.dtype, x.elements(), call));
   op.forward.push_back(kernel(".weight", broadcast, x, x.bytes(), x.bytes(), call));
 
@@ -62,9 +64,9 @@ void ComposedNormKernels(Operator& op, const Value& x, const std::string& name) 
   op.backward.push_back(kernel(".weight_gradient", same, x, 2 * x.bytes(), x.bytes(), inner));
   op.backward.push_back(kernel(".weight_gradient_sum", MemoryAccess::kColumnReduction, x, x.bytes(), SizeOf(x.dtype, x.columns), inner));
   if (casts) op.backward.push_back(CastKernel(name + ".gradient_to_fp32", x.dtype, wide.dtype, x.elements(), node));
-  op.backward.push_back(kernel(".normalize_backward_scale", mixed, wide, wide.bytes() + x.bytes(), wide.bytes(), casts ? inner : node));
+  op.backward.push_back(kernel(".normalize_backward_scale", narrow ? mixed : same, wide, wide.bytes() + normalized.bytes(), wide.bytes(), node));
   op.backward.push_back(kernel(".normalize_backward", broadcast, wide, wide.bytes() + row.bytes(), wide.bytes(), inner));
-  if (casts) op.backward.push_back(CastKernel(name + ".gradient_to_narrow", wide.dtype, x.dtype, x.elements(), inner));
+  if (casts && narrow) op.backward.push_back(CastKernel(name + ".gradient_to_narrow", wide.dtype, x.dtype, x.elements(), inner));
   op.backward.push_back(kernel(".scale_gradient", reduce, wide, wide.bytes(), row.bytes(), inner));
   for (const char* what : {".rsqrt_pow", ".rsqrt_scale", ".rsqrt_backward"})
     op.backward.push_back(kernel(what, same, row, row.bytes(), row.bytes(), what == std::string(".rsqrt_pow") ? node : inner));
@@ -72,8 +74,10 @@ void ComposedNormKernels(Operator& op, const Value& x, const std::string& name) 
   op.backward.push_back(kernel(".pow_copy", same, wide, wide.bytes(), wide.bytes(), node));
   op.backward.push_back(kernel(".pow_scale", same, wide, wide.bytes(), wide.bytes(), inner));
   op.backward.push_back(kernel(".pow_backward", same, wide, 2 * wide.bytes(), wide.bytes(), inner));
+  const Kernel sum = kernel(".gradient_sum", same, normalized, 2 * normalized.bytes(), normalized.bytes(), inner);
+  if (!narrow) op.backward.push_back(sum);
   if (casts) op.backward.push_back(CastKernel(name + ".pow_to_narrow", wide.dtype, x.dtype, x.elements(), node));
-  op.backward.push_back(kernel(".gradient_sum", same, x, 2 * x.bytes(), x.bytes(), inner));
+  if (narrow) op.backward.push_back(sum);
 }
 
 }  // namespace
@@ -95,7 +99,7 @@ Value ComposedRmsNorm(LayerBuilder& b, const std::string& name, const Value& x, 
     op.saved.push_back(wide.index);
   }
   op.parameters = {weight};
-  ComposedNormKernels(op, x, name);
+  ComposedNormKernels(op, x, name, keeps_narrow);
   op.forward_workspace = SizeOf(DType::kFp32, x.elements());
   op.backward_workspace = 3 * SizeOf(DType::kFp32, x.elements()) + x.bytes();
   op.backward_views = 2;
