@@ -216,8 +216,10 @@ void ReduceTiedEmbedding(Environment& env, const PipelineShape& shape, int64_t s
   if (!env.model.tied_embedding || shape.stages == 1 || shape.kind == PipelineScheduleKind::kZeroBubbleV) return;
   if (stage != 0 && stage + 1 != shape.stages) return;
   int64_t elements = 0;
-  for (const ParameterInfo& p : env.parameters.all()) {
-    if (!p.block) elements = std::max(elements, p.elements);
+  for (const Layer& layer : env.model.layers) {
+    for (const Parameter& parameter : layer.parameters) {
+      if (parameter.tied) elements = parameter.elements;
+    }
   }
   const DType type = env.precision().parameters == DType::kBf16 ? DType::kFp32 : env.precision().gradients;
   const CollectiveCall call{.op = CollectiveOp::kAllReduce, .communicator = env.wiring.embedding.communicator,
