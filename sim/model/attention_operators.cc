@@ -57,7 +57,7 @@ Value BatchedMatmul(LayerBuilder& b, const std::string& name, Value left, Value 
   op.saved = {left.index, right.index};
   op.forward = {GemmKernel(name, {batch, m, n, k, GemmPass::kForward}, numerics, HostCall::kOperator)};
   op.backward = {GemmKernel(name + ".right_gradient", {batch, k, n, m, GemmPass::kWeightGradient}, numerics, HostCall::kAutogradNode),
-                 GemmKernel(name + ".left_gradient", {batch, m, k, n, GemmPass::kDataGradient}, numerics, HostCall::kInner)};
+                 GemmKernel(name + ".left_gradient", {batch, m, k, n, GemmPass::kDataGradient}, numerics, HostCall::kOperator)};
   op.forward_views = 2;
   op.backward_views = 3;
   op.model_flops = op.forward[0].work.flops;
@@ -75,7 +75,7 @@ Value Softmax(LayerBuilder& b, const Value& scores) {
   // aten/src/ATen/native/cuda/SoftMax.cu: grad * output is a kernel and a temporary of its own.
   op.backward = {ElementwiseKernel("softmax.backward_product", scores, 2, HostCall::kAutogradNode),
                  MemoryKernel("softmax.backward", MemoryAccess::kRowReductionBackward, scores.dtype, scores.rows, scores.columns,
-                              2 * scores.bytes(), scores.bytes(), HostCall::kInner)};
+                              2 * scores.bytes(), scores.bytes(), HostCall::kOperator)};
   op.backward_workspace = scores.bytes();
   return y;
 }
@@ -86,11 +86,11 @@ void MakeSafe(LayerBuilder& b, const Value& scores) {
   Operator& op = b.last();
   const Bytes flags = SizeOf(DType::kBool, scores.elements());
   op.forward.push_back(MemoryKernel("safe_softmax.is_masked", MemoryAccess::kElementwise, scores.dtype, scores.rows, scores.columns,
-                                    scores.bytes(), flags, HostCall::kInner));
+                                    scores.bytes(), flags, HostCall::kOperator));
   op.forward.push_back(MemoryKernel("safe_softmax.all_masked", MemoryAccess::kRowReduction, DType::kBool, scores.rows,
-                                    scores.columns, flags, SizeOf(DType::kBool, scores.rows), HostCall::kInner));
+                                    scores.columns, flags, SizeOf(DType::kBool, scores.rows), HostCall::kOperator));
   op.forward.push_back(MemoryKernel("safe_softmax.where", MemoryAccess::kBroadcast, scores.dtype, scores.rows, scores.columns,
-                                    scores.bytes(), scores.bytes(), HostCall::kInner));
+                                    scores.bytes(), scores.bytes(), HostCall::kOperator));
   op.forward_workspace = scores.bytes() + flags;
 }
 
@@ -115,7 +115,7 @@ Value AddBias(LayerBuilder& b, const AttentionDims& d, const Value& scores, cons
   if (!broadcast) op.passes_gradient_to.push_back(added.index);
   else if (b.tensor(added).differentiable)
     op.backward.push_back(MemoryKernel("score_bias.gradient", MemoryAccess::kColumnReduction, type, d.batch, added.elements(),
-                                       y.bytes(), SizeOf(type, added.elements()), HostCall::kInner));
+                                       y.bytes(), SizeOf(type, added.elements()), HostCall::kOperator));
   return y;
 }
 
@@ -152,8 +152,9 @@ Value FusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, co
   op.saved = op.inputs;
   op.saved.insert(op.saved.end(), {out.index, sums.index});
   op.forward = {AttentionKernelOf(d, kernel, false, type, q_bytes + kv_bytes, out.bytes() + sums.bytes())};
-  op.forward_views = packed ? 5 : 7;   // view and transpose of q, k, v; transpose (and split) of the result
-  op.backward_views = packed ? 5 : 7;
+  // View and transpose of q, k, v and of the result; choosing a kernel and describing it to its library takes as
+  // long as a dozen more (profile of a host-bound step: three times an elementwise operator, both ways).
+  op.forward_views = op.backward_views = (packed ? 6 : 8) + 12;
   // dQ is gathered in fp32 and converted at the end; per row one number more (FlashAttention-2, cuDNN alike).
   const Bytes accumulator = SizeOf(DType::kFp32, tokens * d.query_heads * d.head_dim);
   op.backward = {AttentionKernelOf(d, kernel, true, type, q_bytes + kv_bytes + 2 * out.bytes() + sums.bytes(), q_bytes + kv_bytes)};
@@ -182,7 +183,7 @@ Value FusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, co
       const Bytes every = SizeOf(type, d.batch * bias.bias.elements());
       op.backward[0].work.written += every;
       op.backward.push_back(MemoryKernel("score_bias.gradient", MemoryAccess::kColumnReduction, type, d.batch, bias.bias.elements(),
-                                         every, bias.bias.bytes(), HostCall::kInner));
+                                         every, bias.bias.bytes(), HostCall::kOperator));
       op.backward_workspace += every;
     }
   }
@@ -272,7 +273,7 @@ Value UnfusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, 
   Value out = BatchedMatmul(b, "attention", weights, values, heads, d.query_length, value_dim, d.key_length, bias.math);
   if (bias.math) {  // the weights are returned in 16 bit too, and dropped
     Operator& op = b.last();
-    op.forward.push_back(CastKernel("attention_weights_cast", wide, type, weights.elements(), HostCall::kInner));
+    op.forward.push_back(CastKernel("attention_weights_cast", wide, type, weights.elements(), HostCall::kOperator));
     op.forward_workspace = SizeOf(type, weights.elements());
   }
   out = Cast(b, "attention_cast", out, type);

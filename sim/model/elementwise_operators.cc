@@ -14,7 +14,8 @@ Value FusedNorm(LayerBuilder& b, const std::string& name, const Value& x, bool m
   op.outputs = {y.index, deviation.index};
   op.saved = {x.index, deviation.index};
   op.parameters = {weight};
-  op.backward_views = 1;
+  op.forward_views = 3;  // inside of layer_norm: statistics are allocated and viewed
+  op.backward_views = 3; // the same, and AccumulateGrad
   if (mean) {
     const Value average = b.NewTensor(name + ".mean", x.rows, 1, DType::kFp32, false);
     op.outputs.push_back(average.index);
@@ -49,7 +50,7 @@ void ComposedNormKernels(Operator& op, const Value& x, const std::string& name, 
   const auto kernel = [&](const char* what, MemoryAccess access, const Value& of, Bytes read, Bytes written, HostCall host) {
     return MemoryKernel(name + what, access, of.dtype, of.rows, of.columns, read, written, host);
   };
-  const HostCall call = HostCall::kOperator, node = HostCall::kAutogradNode, inner = HostCall::kInner;
+  const HostCall call = HostCall::kOperator, node = HostCall::kAutogradNode, inner = HostCall::kOperator;
   const auto same = MemoryAccess::kElementwise, broadcast = MemoryAccess::kBroadcast, reduce = MemoryAccess::kRowReduction;
   if (casts) op.forward.push_back(CastKernel(name + ".to_fp32", x.dtype, wide.dtype, x.elements(), call));
   op.forward.push_back(kernel(".pow", same, wide, wide.bytes(), wide.bytes(), call));
@@ -125,7 +126,7 @@ Value Multiply(LayerBuilder& b, const std::string& name, const Value& a, const V
   op.saved = {a.index, c.index};
   op.forward = {ElementwiseKernel(name, a, 2, HostCall::kOperator)};
   op.backward = {ElementwiseKernel(name + ".backward_left", a, 2, HostCall::kAutogradNode),
-                 ElementwiseKernel(name + ".backward_right", a, 2, HostCall::kInner)};
+                 ElementwiseKernel(name + ".backward_right", a, 2, HostCall::kOperator)};
   return y;
 }
 

@@ -41,7 +41,7 @@ Value AddPositions(LayerBuilder& b, const Value& x, int64_t samples, int64_t max
                               used, HostCall::kAutogradNode),
                  MemoryKernel("positions.zero", MemoryAccess::kElementwise, x.dtype, max_length, x.columns, Bytes(0), table,
                               HostCall::kAutogradNode),
-                 MemoryKernel("positions.copy", MemoryAccess::kElementwise, x.dtype, length, x.columns, used, used, HostCall::kInner)};
+                 MemoryKernel("positions.copy", MemoryAccess::kElementwise, x.dtype, length, x.columns, used, used, HostCall::kOperator)};
   op.backward_views = 1;
   return y;
 }
@@ -69,7 +69,7 @@ void ComposedLoss(LayerBuilder& b, const Value& logits, DType type) {
   nll.outputs = {loss.index};
   nll.saved = {log_softmax.index};
   nll.holds = {logits.index, wide.index};  // Python's names for them die when the loss returns
-  nll.forward = {MemoryKernel("nll_loss", MemoryAccess::kGather, type, rows, 1, picked, Bytes(4), HostCall::kInner)};
+  nll.forward = {MemoryKernel("nll_loss", MemoryAccess::kGather, type, rows, 1, picked, Bytes(4), HostCall::kOperator)};
   nll.backward = {MemoryKernel("nll_loss.zero", MemoryAccess::kElementwise, type, rows, columns, Bytes(0), wide.bytes(),
                                HostCall::kAutogradNode),
                   MemoryKernel("nll_loss.backward", MemoryAccess::kScatterAdd, type, rows, 1, picked, SizeOf(type, rows),

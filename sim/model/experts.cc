@@ -84,7 +84,7 @@ Value Unpermute(LayerBuilder& b, const Routing& r, const Value& x, const Value& 
   op.forward_workspace = x.bytes();
   op.backward = {MemoryKernel("unpermute.backward", MemoryAccess::kGather, x.dtype, x.rows, x.columns, x.bytes(), x.bytes(), HostCall::kAutogradNode),
                  MemoryKernel("expert_weighting.backward", MemoryAccess::kBroadcast, x.dtype, x.rows, x.columns, x.bytes(), x.bytes(), HostCall::kAutogradNode),
-                 MemoryKernel("router_weight_gradient", MemoryAccess::kRowReduction, x.dtype, x.rows, x.columns, 2 * x.bytes(), weights.bytes(), HostCall::kInner)};
+                 MemoryKernel("router_weight_gradient", MemoryAccess::kRowReduction, x.dtype, x.rows, x.columns, 2 * x.bytes(), weights.bytes(), HostCall::kOperator)};
   op.backward_workspace = x.bytes();
   return y;
 }

@@ -347,7 +347,7 @@ BackwardPass BackwardEvents(const Layer& layer, const BackwardOptions& options) 
 Kernel AccumulateWork(const Tensor& tensor) {
   Kernel kernel;
   kernel.name = "gradient_sum";
-  kernel.host = HostCall::kInner;
+  kernel.host = HostCall::kOperator;
   kernel.work.kind = KernelKind::kMemory;
   kernel.work.dtype = tensor.dtype;
   kernel.work.access = MemoryAccess::kElementwise;

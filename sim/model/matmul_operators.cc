@@ -96,17 +96,18 @@ Value Linear(LayerBuilder& b, const std::string& name, const Value& input, int64
   }
   op.forward.push_back(GemmKernel(name, forward, n, HostCall::kOperator));
   op.backward.push_back(GemmKernel(name + ".data_gradient", data, n, HostCall::kAutogradNode));
-  op.backward.push_back(GemmKernel(name + ".weight_gradient", gradient, n, HostCall::kInner));
+  op.backward.push_back(GemmKernel(name + ".weight_gradient", gradient, n, HostCall::kOperator));
   if (!options.bias) {
     std::swap(op.backward.back().work, op.backward[op.backward.size() - 2].work);
     std::swap(op.backward.back().name, op.backward[op.backward.size() - 2].name);
   }
   if (options.bias) {
-    op.backward.push_back(ColumnSumKernel(name + ".bias_gradient", y, HostCall::kInner));
+    op.backward.push_back(ColumnSumKernel(name + ".bias_gradient", y, HostCall::kOperator));
     op.backward_workspace += ColumnSumWorkspace(y.rows, y.columns);
   }
-  // Views around the product and the transposed weight are nodes too, and AccumulateGrad of each parameter.
-  op.backward_views = n.autocast ? 3 : 4 + (options.bias ? 1 : 0);
+  op.forward_views = 3;  // inside of linear: two views and the transposed weight
+  // The same three are nodes, AccumulateGrad of each parameter is one, and each of the products transposes once.
+  op.backward_views = 5 + (n.autocast ? 0 : options.bias ? 2 : 1);
   op.model_flops = op.forward.back().work.flops;
   return y;
 }
