@@ -104,6 +104,7 @@ void Diagnostics::AddSource(const std::string& file, std::string text) {
 }
 
 Diagnostic& Diagnostics::Error(std::string message, SourceLocation where) {
+  ++errors_;
   diagnostics_.push_back({Severity::kError, std::move(message), std::move(where), {}, {}, {}});
   return diagnostics_.back();
 }
@@ -120,11 +121,8 @@ void Diagnostics::Deduplicate() {
     if (seen.emplace(d.message, d.label, d.where.file, d.where.line, d.where.column).second) kept.push_back(std::move(d));
   }
   diagnostics_ = std::move(kept);
-}
-
-bool Diagnostics::HasErrors() const {
-  return std::any_of(diagnostics_.begin(), diagnostics_.end(),
-                     [](const Diagnostic& d) { return d.severity == Severity::kError; });
+  errors_ = std::count_if(diagnostics_.begin(), diagnostics_.end(),
+                          [](const Diagnostic& d) { return d.severity == Severity::kError; });
 }
 
 const std::string* Diagnostics::Line(const SourceLocation& where) const {

@@ -13,8 +13,8 @@
 // proposes a fix. All errors of one input are collected and shown in one go.
 #pragma once
 
+#include <cstdint>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -57,7 +57,8 @@ class Diagnostics {
   // Drops exact repetitions, as the points of a sweep make them.
   void Deduplicate();
 
-  [[nodiscard]] bool HasErrors() const;
+  [[nodiscard]] bool HasErrors() const { return errors_ > 0; }
+  [[nodiscard]] int64_t errors() const { return errors_; }
   [[nodiscard]] const std::vector<Diagnostic>& all() const { return diagnostics_; }
 
   // Every diagnostic, in order of file and position, as text ending in a newline; at most 50 in full.
@@ -68,6 +69,7 @@ class Diagnostics {
   [[nodiscard]] const std::string* Line(const SourceLocation& where) const;
 
   std::vector<Diagnostic> diagnostics_;
+  int64_t errors_ = 0;              // those of diagnostics_ that are errors
   std::vector<std::string> files_;  // in the order in which they were read
   std::map<std::string, std::vector<std::string>> lines_by_file_;
 };

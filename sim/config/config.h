@@ -25,6 +25,11 @@ struct SearchPath {
 [[nodiscard]] std::optional<Study> LoadStudy(const std::string& path, const SearchPath& search,
                                              const std::vector<Setting>& overrides, Diagnostics& diagnostics);
 
+// The same for a scenario that is not in a file; `file` is the name that the diagnostics give it.
+[[nodiscard]] std::optional<Study> LoadStudyText(const std::string& file, const std::string& text,
+                                                 const SearchPath& search, const std::vector<Setting>& overrides,
+                                                 Diagnostics& diagnostics);
+
 // Reads one hardware file by name or path.
 [[nodiscard]] std::optional<HardwareSpec> LoadHardware(const std::string& name, const SearchPath& search,
                                                        Diagnostics& diagnostics);

@@ -153,7 +153,7 @@ const Node* FileLoader::Resolve(const Node& node, const std::string& path, const
   }
   const Node* mapping = Open(node.text, folder, node.where, path);
   if (mapping == nullptr || mapping->kind == Node::Kind::kMap) return mapping;
-  diagnostics_->Error("this file must hold a mapping", mapping->where).label = absl::StrCat("this is ", Describe(*mapping));
+  diagnostics_->Error(absl::StrCat("this file must hold a mapping, not ", Describe(*mapping)), mapping->where);
   return nullptr;
 }
 

@@ -46,15 +46,30 @@ class StudyLoader {
  public:
   StudyLoader(const SearchPath& search, Diagnostics& diagnostics) : loader_(search, diagnostics), d_(diagnostics) {}
 
-  std::optional<Study> Load(const std::string& path, const std::vector<Setting>& overrides) {
+  std::optional<Study> LoadFile(const std::string& path, const std::vector<Setting>& overrides) {
     const Node* root = loader_.ResolveName(path, "scenarios");
     if (root == nullptr) return std::nullopt;
     tree_ = *root;
+    return Load(overrides);
+  }
+
+  std::optional<Study> LoadText(const std::string& file, const std::string& text,
+                                const std::vector<Setting>& overrides) {
+    return ParseYaml(file, text, d_, &tree_) ? Load(overrides) : std::nullopt;
+  }
+
+ private:
+  std::optional<Study> Load(const std::vector<Setting>& overrides) {
+    if (tree_.kind != Node::Kind::kMap) {
+      ValueReader(tree_, "", d_).ReadMap([](MapReader&) {});  // says what it must be
+      return std::nullopt;
+    }
     ReadSweep();
     ApplyOverrides(overrides);
     ReadReferences();
     Study study;
     study.file = tree_.where.file;
+    DropWhatWasRead();
     ReadPoints(&study);
     d_.Deduplicate();
     if (d_.HasErrors()) return std::nullopt;
@@ -65,7 +80,14 @@ class StudyLoader {
     return study;
   }
 
- private:
+  // The tree is copied for every point; these keys are read once.
+  void DropWhatWasRead() {
+    const auto read = [](const Node::Entry& e) {
+      return e.key == "sweep" || e.key == "reference" || e.key == "description";
+    };
+    tree_.entries.erase(std::remove_if(tree_.entries.begin(), tree_.entries.end(), read), tree_.entries.end());
+  }
+
   void ReadSweep() {
     const Node* sweep = tree_.Find("sweep");
     if (sweep == nullptr) return;
@@ -241,7 +263,12 @@ class StudyLoader {
 
 std::optional<Study> LoadStudy(const std::string& path, const SearchPath& search,
                                const std::vector<Setting>& overrides, Diagnostics& diagnostics) {
-  return StudyLoader(search, diagnostics).Load(path, overrides);
+  return StudyLoader(search, diagnostics).LoadFile(path, overrides);
+}
+
+std::optional<Study> LoadStudyText(const std::string& file, const std::string& text, const SearchPath& search,
+                                   const std::vector<Setting>& overrides, Diagnostics& diagnostics) {
+  return StudyLoader(search, diagnostics).LoadText(file, text, overrides);
 }
 
 std::optional<HardwareSpec> LoadHardware(const std::string& name, const SearchPath& search, Diagnostics& diagnostics) {

@@ -54,7 +54,7 @@ bool ReadHardware(ValueReader& value, FileLoader& loader, HardwareCache* cache, 
 bool ReadNamedModel(ValueReader& value, FileLoader& loader, ModelSpec* out, KeyLocations* where) {
   return loader.Follow(value, "models", [&](ValueReader& m) {
     const std::string name = FileLoader::NameOf(m.node());
-    return ReadModel(m, name.empty() || value.IsMap() ? "model" : name, out, where);
+    return ReadModel(m, name.empty() ? "model" : name, out, where);
   });
 }
 

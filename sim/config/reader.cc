@@ -19,10 +19,7 @@ std::string Join(const std::string& path, std::string_view key) {
 // "`training`", or "this file" for the root.
 std::string Place(const std::string& path) { return path.empty() ? "this file" : absl::StrCat("`", path, "`"); }
 
-size_t CountErrors(const Diagnostics& diagnostics) {
-  return static_cast<size_t>(std::count_if(diagnostics.all().begin(), diagnostics.all().end(),
-                                           [](const Diagnostic& d) { return d.severity == Severity::kError; }));
-}
+constexpr size_t kMostSuggestions = 60;
 
 std::string Shorten(const std::string& text) {
   return text.size() <= 60 ? text : absl::StrCat(text.substr(0, 57), "...");
@@ -279,21 +276,21 @@ bool ValueReader::Read(std::vector<double>* out) { return ReadItems(*this, out);
 
 bool ValueReader::ReadMap(const std::function<void(MapReader&)>& read) {
   if (!IsMap()) return WrongKind("a mapping");
-  const size_t before = CountErrors(*diagnostics_);
+  const int64_t before = diagnostics_->errors();
   MapReader map(*node_, path_, *diagnostics_);
   read(map);
   map.Finish();
-  return CountErrors(*diagnostics_) == before;
+  return diagnostics_->errors() == before;
 }
 
 bool ValueReader::ReadList(const std::function<void(ValueReader&)>& read) {
   if (!IsList()) return WrongKind("a list");
-  const size_t before = CountErrors(*diagnostics_);
+  const int64_t before = diagnostics_->errors();
   for (size_t i = 0; i < node_->items.size(); ++i) {
     ValueReader item(node_->items[i], absl::StrCat(path_, "[", i, "]"), *diagnostics_);
     read(item);
   }
-  return CountErrors(*diagnostics_) == before;
+  return diagnostics_->errors() == before;
 }
 
 // --- MapReader ---
@@ -390,9 +387,12 @@ void MapReader::Finish() {
   std::vector<std::string> unknown;
   for (const Node::Entry& entry : state_->node->entries) {
     if (std::find(state_->known.begin(), state_->known.end(), entry.key) != state_->known.end()) continue;
-    unknown.push_back(entry.key);
+    // Finding near names takes time; beyond a screenful nobody reads them.
+    const bool suggest = unknown.size() < kMostSuggestions;
+    if (suggest) unknown.push_back(entry.key);
     Diagnostic& error = state_->diagnostics->Error(
         absl::StrCat("unknown key `", Shorten(entry.key), "` in ", Place(state_->path)), entry.key_where);
+    if (!suggest) continue;
     const std::string nearest = NearestName(entry.key, state_->known);
     error.help.push_back(nearest.empty() ? absl::StrCat("keys that may stand here: ", ListOf(state_->known))
                                          : absl::StrCat("did you mean `", nearest, "`?"));
