@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "sim/base/check.h"
+#include "sim/collective/nccl_tuning.h"
 #include "sim/collective/shape.h"
 #include "sim/collective/timing.h"
 
@@ -22,24 +23,28 @@ double MemoryPerWireByte(Algorithm algorithm) { return algorithm == Algorithm::k
 // Whether a protocol exists for the algorithm: NVLS and the Neuron library know only Simple.
 bool Allowed(const HardwareSpec& hardware, const Shape& shape, Protocol protocol) {
   if (protocol == Protocol::kSimple) return true;
+  if (shape.nodes > 1 && hardware.fabric.simple_only) return false;
   if (hardware.library.kind == LibraryKind::kNeuron || IsNvls(shape.algorithm)) return false;
   // Point-to-point messages know no LL128.
   const bool point_to_point = shape.algorithm == Algorithm::kPairwise || shape.algorithm == Algorithm::kDirect;
   return !(point_to_point && protocol == Protocol::kLL128);
 }
 
-CollectiveCost Price(const HardwareSpec& hardware, const Topology& topology, const Shape& shape, Protocol protocol,
-                     Bytes bytes) {
+// What one slice takes on its channel's share of the links: a hop over the network stores and forwards it.
+Seconds SliceTime(const LibrarySpec& library, const Shape& shape, double size, Seconds transfer) {
+  if (size <= 0.0 || library.slice.value() == 0 || shape.members == 0) return Seconds();
+  const double slab = size / static_cast<double>(shape.members * shape.channels);
+  return transfer * (std::min(slab, static_cast<double>(library.slice.value())) * shape.channels / size);
+}
+
+CollectiveCost Price(const HardwareSpec& hardware, const Shape& shape, Protocol protocol, Bytes bytes) {
   const LibrarySpec& library = hardware.library;
   const ProtocolSpec& p = library.protocols[static_cast<size_t>(protocol)];
   const auto size = static_cast<double>(bytes.value());
-  double inflation = 1.0 / p.efficiency;
-  if (shape.algorithm == Algorithm::kTree && shape.chain.network_hops == 0.0) inflation /= library.tree_efficiency;
-  // A protocol that cannot fill the scale-up links takes longer on them only.
-  const double scale_up = shape.scale_up_seconds_per_byte * std::max(inflation, 1.0 / p.max_scale_up_share);
-  const double per_byte = std::max(shape.seconds_per_byte * inflation, scale_up);
-  const Seconds transfer(size * per_byte);
-  const Seconds chain = ChainTime(shape.chain, p);
+  const bool tuned = library.kind == LibraryKind::kNccl || library.kind == LibraryKind::kRccl;
+  const double slowdown = tuned ? NcclSlowdown(hardware, shape, protocol, bytes) : 1.0 / p.efficiency;
+  const Seconds transfer(size * shape.seconds_per_byte * slowdown);
+  const Seconds chain = ChainTime(shape.chain, p, SliceTime(library, shape, size, transfer));
 
   CollectiveCost cost;
   cost.algorithm = shape.algorithm;
@@ -51,22 +56,19 @@ CollectiveCost Price(const HardwareSpec& hardware, const Topology& topology, con
   if (library.copy_share > 0.0 && hardware.accelerator.memory_bandwidth.value() > 0.0) {
     cost.latency += Seconds(size * shape.copied / (library.copy_share * hardware.accelerator.memory_bandwidth.value()));
   }
-  if (protocol == Protocol::kSimple) {
-    cost.latency += ExposedChain(chain, transfer);
-    if (IsNvls(shape.algorithm)) cost.latency += library.nvls_base;
-    const BytesPerSecond narrow = topology.links().empty() ? BytesPerSecond(1.0) : topology.links()[shape.bottleneck].bandwidth;
-    cost.latency += PipelineFill(library.pipeline / narrow, transfer);
+  if (IsNvls(shape.algorithm)) {
+    const double members = static_cast<double>(shape.members) / static_cast<double>(shape.nodes);
+    const double stages = shape.nodes > 1 ? 2.0 : 1.0;  // up to the tree and down from it
+    cost.latency += library.nvls_base + library.nvls_member * members + chain +
+                    Ramp(library.nvls_ramp * (members * stages), transfer);
+  } else if (protocol == Protocol::kSimple) {
+    const bool messages = shape.algorithm == Algorithm::kPairwise || shape.algorithm == Algorithm::kDirect;
+    cost.latency += ExposedChain(chain, transfer) + Ramp(messages ? Seconds() : library.ring_ramp, transfer);
   } else {
-    cost.latency += chain;
+    cost.latency += chain + Ramp(protocol == Protocol::kLL128 ? library.ring_ramp * 0.5 : Seconds(), transfer);
   }
   cost.time = cost.latency + transfer;
-  const double scale = shape.seconds_per_byte > 0.0 ? size * per_byte / shape.seconds_per_byte : 0.0;
-  for (const LinkLoad& load : shape.loads) {
-    const Link& link = topology.links()[load.link];
-    // Inflated like the bottleneck, but no link is made slower than the transfer itself.
-    const double wire = std::min(load.bytes * size * std::max(inflation, 1.0 / p.max_scale_up_share), transfer.value() * link.bandwidth.value());
-    cost.loads.push_back({load.link, shape.bottleneck == load.link ? load.bytes * scale : wire});
-  }
+  for (const LinkLoad& load : shape.loads) cost.loads.push_back({load.link, load.bytes * size * slowdown});
   if (transfer.value() > 0.0) {
     cost.memory_traffic = BytesPerSecond(MemoryPerWireByte(shape.algorithm) * shape.wire_bytes * size / transfer.value());
   }
@@ -111,7 +113,7 @@ std::vector<CollectiveCost> CollectiveModel::Options(const CollectiveRequest& re
     if (choice_.algorithm && *choice_.algorithm != shape.algorithm && it->second.size() > 1) continue;
     for (const Protocol protocol : kProtocols) {
       if (!Allowed(hardware_, shape, protocol) || (choice_.protocol && *choice_.protocol != protocol)) continue;
-      options.push_back(Price(hardware_, topology_, shape, protocol, request.bytes));
+      options.push_back(Price(hardware_, shape, protocol, request.bytes));
     }
   }
   return options;
@@ -132,7 +134,7 @@ CollectiveCost CollectiveModel::SendCost(uint32_t from, uint32_t to, Bytes bytes
   bool found = false;
   for (const Protocol protocol : kProtocols) {
     if (!Allowed(hardware_, it->second, protocol)) continue;
-    CollectiveCost cost = Price(hardware_, topology_, it->second, protocol, bytes);
+    CollectiveCost cost = Price(hardware_, it->second, protocol, bytes);
     if (!found || cost.time < best.time) best = std::move(cost);
     found = true;
   }

@@ -11,6 +11,16 @@ int64_t Placement::MinExits() const {
   return static_cast<int64_t>(least);
 }
 
+Placement WithFewExits(const Placement& placement) {
+  constexpr size_t kMembers = 8;
+  Placement few = placement;
+  for (NodePart& part : few.nodes) {
+    if (part.members.size() <= kMembers) continue;
+    part.exits.resize(std::max<size_t>(1, part.exits.size() * kMembers / part.members.size()));
+  }
+  return few;
+}
+
 Placement Place(const Topology& topology, std::span<const uint32_t> group) {
   Placement placement;
   placement.size = static_cast<int64_t>(group.size());

@@ -32,6 +32,9 @@ struct Placement {
   [[nodiscard]] int64_t MinExits() const;
 };
 
+// The same, leaving each node by the NICs of at most eight members.
+[[nodiscard]] Placement WithFewExits(const Placement& placement);
+
 [[nodiscard]] Placement Place(const Topology& topology, std::span<const uint32_t> group);
 
 }  // namespace simulate

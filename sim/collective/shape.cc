@@ -14,15 +14,6 @@
 namespace simulate {
 namespace {
 
-bool InsideNode(const Topology& topology, const Link& link) {
-  const auto inside = [&](VertexId v) {
-    return topology.vertex_kind(v) != VertexKind::kNic && topology.vertex_kind(v) != VertexKind::kHost;
-  };
-  return inside(link.from) && inside(link.to) &&
-         (topology.vertex_kind(link.from) == VertexKind::kAccelerator ||
-          topology.vertex_kind(link.to) == VertexKind::kAccelerator);
-}
-
 // Lists links that carry the same once: the lowest id of each (kind of ends, bandwidth, load). Two collectives
 // over the same accelerators thus name the same links, and share them in the engine.
 void Compress(const Traffic& traffic, Shape* shape) {
@@ -44,9 +35,6 @@ void Compress(const Traffic& traffic, Shape* shape) {
   for (const LinkLoad& load : shape->loads) {
     const Link& link = topology.links()[load.link];
     const double seconds = load.bytes / link.bandwidth.value();
-    if (InsideNode(topology, link)) {
-      shape->scale_up_seconds_per_byte = std::max(shape->scale_up_seconds_per_byte, seconds);
-    }
     if (topology.vertex_kind(link.from) == VertexKind::kAccelerator) {
       shape->wire_bytes = std::max(shape->wire_bytes, load.bytes);
     }
@@ -104,7 +92,7 @@ std::vector<Algorithm> Candidates(const HardwareSpec& hardware, const Topology& 
   }
   if (op != CollectiveOp::kAllReduce || library == LibraryKind::kNeuron) return candidates;
   candidates.push_back(Algorithm::kTree);
-  if (library == LibraryKind::kNccl && hardware.node.nvls_efficiency > 0.0 && CanUseNvls(placement, topology)) {
+  if ((library == LibraryKind::kNccl || library == LibraryKind::kGeneric) && hardware.node.nvls_efficiency > 0.0 && CanUseNvls(placement, topology)) {
     candidates.push_back(placement.SpansNodes() ? Algorithm::kNvlsTree : Algorithm::kNvls);
   }
   return candidates;
@@ -115,8 +103,13 @@ std::vector<Algorithm> Candidates(const HardwareSpec& hardware, const Topology& 
 std::vector<Shape> MakeShapes(const HardwareSpec& hardware, const Topology& topology, CollectiveOp op,
                               const std::vector<std::span<const uint32_t>>& groups) {
   SIM_CHECK(!groups.empty() && !groups[0].empty(), "a collective without members");
+  // NCCL lays eight channels between nodes before it doubles them: the 72 GPUs and NICs of a GB200 rack reach no
+  // more than 8 x 400 Gb/s between racks (all-reduce 406 GB/s over 20 racks, coreweave/nccl-tests).
+  const bool few = hardware.library.kind == LibraryKind::kNccl && op != CollectiveOp::kAllToAll && op != CollectiveOp::kSendRecv;
   std::vector<Placement> placements;
-  for (const auto& group : groups) placements.push_back(Place(topology, group));
+  for (const auto& group : groups) {
+    placements.push_back(few ? WithFewExits(Place(topology, group)) : Place(topology, group));
+  }
   std::vector<Shape> shapes;
   for (const Algorithm algorithm : Candidates(hardware, topology, op, placements[0])) {
     Traffic traffic(topology);
@@ -127,7 +120,16 @@ std::vector<Shape> MakeShapes(const HardwareSpec& hardware, const Topology& topo
       KeepLonger(AddGroup(hardware, algorithm, op, placement, traffic), &shape.chain);
     }
     const bool copies = op == CollectiveOp::kAllGather || op == CollectiveOp::kReduceScatter || op == CollectiveOp::kAllToAll;
-    shape.copied = copies ? 1.0 / static_cast<double>(placements[0].size) : 0.0;
+    const auto n = static_cast<double>(placements[0].size);
+    shape.members = placements[0].size;
+    shape.nodes = static_cast<int64_t>(placements[0].nodes.size());
+    shape.nics = placements[0].MinExits();
+    if (algorithm == Algorithm::kTree) shape.bus_bytes = 2.0;
+    if (algorithm == Algorithm::kNvlsTree) shape.bus_bytes = 2.0 * (n - 1.0) / n;
+    if (algorithm == Algorithm::kRing && op != CollectiveOp::kBroadcast && op != CollectiveOp::kReduce) {
+      shape.bus_bytes = (op == CollectiveOp::kAllReduce ? 2.0 : 1.0) * (n - 1.0) / n;
+    }
+    shape.copied = copies ? 1.0 / n : 0.0;
     Compress(traffic, &shape);
     shapes.push_back(std::move(shape));
   }

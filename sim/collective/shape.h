@@ -16,7 +16,10 @@ struct Shape {
   std::vector<LinkLoad> loads;        // per byte of size; alike links once, the lowest id of each
   LinkId bottleneck = 0;
   double seconds_per_byte = 0.0;      // on the bottleneck
-  double scale_up_seconds_per_byte = 0.0;  // on the busiest link inside nodes
+  double bus_bytes = 1.0;             // per byte of size, as nccl-tests counts bus bandwidth (trees: 2)
+  int64_t members = 0;
+  int64_t nodes = 1;
+  int64_t nics = 0;                   // that the group uses in a node
   double wire_bytes = 0.0;            // out of the busiest member, per byte of size
   double copied = 0.0;                // share of the size that a member copies locally
   int channels = 0;

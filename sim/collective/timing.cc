@@ -2,9 +2,9 @@
 
 namespace simulate {
 
-Seconds ChainTime(const Chain& chain, const ProtocolSpec& protocol) {
-  return chain.scale_up_hops * protocol.scale_up_hop + chain.scale_up_latency + chain.network_hops * protocol.network_hop +
-         chain.network_latency * protocol.network_latency_factor;
+Seconds ChainTime(const Chain& chain, const ProtocolSpec& protocol, Seconds slice) {
+  return chain.scale_up_hops * protocol.scale_up_hop + chain.scale_up_latency +
+         chain.network_hops * (protocol.network_hop + slice) + chain.network_latency * protocol.network_latency_factor;
 }
 
 Seconds ExposedChain(Seconds chain, Seconds transfer) {
@@ -12,7 +12,7 @@ Seconds ExposedChain(Seconds chain, Seconds transfer) {
   return chain * (2.0 * chain.value() / (2.0 * chain.value() + transfer.value()));
 }
 
-Seconds PipelineFill(Seconds full, Seconds transfer) {
+Seconds Ramp(Seconds full, Seconds transfer) {
   if (full.value() <= 0.0) return Seconds();
   return full * (transfer.value() / (full.value() + transfer.value()));
 }

@@ -133,6 +133,7 @@ bool ReadFabric(ValueReader& value, FabricSpec* out) {
            &out->topology, true);
     ReadLink(r, "link", &out->link, out->topology == FabricTopology::kTorus, out->topology == FabricTopology::kTorus);
     r.Optional("switch_latency", &out->switch_latency);
+    r.Optional("simple_only", &out->simple_only);
     r.List("levels", [&](ValueReader& v) {
       v.ReadMap([&](MapReader& m) {
         FabricLevel level;
@@ -164,7 +165,6 @@ void ReadProtocol(MapReader& parent, const char* key, ProtocolSpec* out) {
     r.Optional("network_hop", &out->network_hop);
     r.Optional("network_latency_factor", &out->network_latency_factor);
     r.Optional("efficiency", &out->efficiency);
-    r.Optional("max_scale_up_share", &out->max_scale_up_share);
   });
 }
 
@@ -196,8 +196,10 @@ void ReadLibrary(ValueReader& value, LibrarySpec* out) {
     ReadProtocol(r, "ll128", &out->protocols[1]);
     ReadProtocol(r, "simple", &out->protocols[2]);
     r.Optional("nvls_base", &out->nvls_base);
-    r.Optional("pipeline", &out->pipeline);
-    r.Optional("tree_efficiency", &out->tree_efficiency);
+    r.Optional("nvls_member", &out->nvls_member);
+    r.Optional("ring_ramp", &out->ring_ramp);
+    r.Optional("nvls_ramp", &out->nvls_ramp);
+    r.Optional("slice", &out->slice);
     r.Optional("ring_network_share", &out->ring_network_share);
     r.Optional("copy_share", &out->copy_share);
     r.Optional("message_network_share", &out->message_network_share);

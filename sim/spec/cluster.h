@@ -60,6 +60,7 @@ struct FabricSpec {
   FabricTopology topology = FabricTopology::kNone;
   LinkSpec link;                     // NIC to switch: bandwidth that of the node's NIC where 0
   Seconds switch_latency;            // per further switch on the way
+  bool simple_only = false;          // the transport keeps no order within a message, which LL and LL128 need
   std::vector<FabricLevel> levels;
   std::vector<int64_t> torus;        // dimensions
   int64_t max_nodes = 0;             // 0: unlimited
@@ -74,8 +75,7 @@ struct ProtocolSpec {
   Seconds scale_up_hop;          // per step between accelerators of one node, beside the link's latency
   Seconds network_hop;           // per step over the network, beside the link's latency
   double network_latency_factor = 1.0;  // how often a step pays the network's latency
-  double efficiency = 1.0;       // payload share of what it puts on the wire
-  double max_scale_up_share = 1.0;  // of the scale-up bandwidth that it can fill
+  double efficiency = 1.0;       // payload share of the links' bandwidth; NCCL's is in collective/nccl_tuning.h
 };
 
 enum class LibraryKind : uint8_t { kNccl, kRccl, kNeuron, kGeneric };
@@ -84,9 +84,11 @@ enum class LibraryKind : uint8_t { kNccl, kRccl, kNeuron, kGeneric };
 struct LibrarySpec {
   LibraryKind kind = LibraryKind::kNccl;
   std::array<ProtocolSpec, 3> protocols;  // LL, LL128, Simple
-  Seconds nvls_base;                      // NVLS inside a node
-  Bytes pipeline;                         // bytes on the wire that fill the pipeline of chunks before it streams
-  double tree_efficiency = 1.0;           // of trees against rings inside a node
+  Seconds nvls_base;                      // NVLS once, and
+  Seconds nvls_member;                    // per member of a node
+  Seconds ring_ramp;                      // Simple's pipeline of chunks fills in this time
+  Seconds nvls_ramp;                      // the same of NVLS, per member of a node
+  Bytes slice;                            // what Simple hands on at once, at most
   double ring_network_share = 1.0;        // of the NICs' bandwidth that rings can use
   int64_t channels = 24;                  // within one node
   int64_t channels_per_nic = 2;
