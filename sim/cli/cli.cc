@@ -13,6 +13,7 @@
 #include "sim/cli/check_command.h"
 #include "sim/cli/run_command.h"
 #include "sim/config/search_path.h"
+#include "sim/study/collective_command.h"
 #include "sim/study/command.h"
 
 #ifndef SIMULATE_VERSION
@@ -76,6 +77,7 @@ int RunCommandLine(int argc, char** argv) {
   app.require_subcommand(0, 1);
   AddRunCommand(app, command);
   AddCheckCommand(app, command);
+  AddCollectiveCommand(app, command);
   try {
     const int code = Parse(app, argc, argv, command);
     return Print(out.str(), code);
