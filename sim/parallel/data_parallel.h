@@ -2,7 +2,7 @@
 // calls: before and after a module's forward and backward, and when a parameter's gradient is complete.
 //
 // The training loop (training_loop.h, pipeline.h) walks the model and calls these; each strategy is one
-// file: replicated.cc (one GPU, DistributedDataParallel), fsdp1.cc, fsdp2.cc, zero.cc (DeepSpeed's
+// file: replicated.cc (one GPU, DistributedDataParallel), fsdp1.cc, fsdp2.cc, zero.cc, zero3.cc (DeepSpeed's
 // ZeRO-1/2/3), megatron.cc (Megatron-LM, with its distributed optimizer).
 #pragma once
 
@@ -83,6 +83,7 @@ std::unique_ptr<DataParallel> MakeReplicated(Environment& environment);
 std::unique_ptr<DataParallel> MakeFsdp1(Environment& environment);
 std::unique_ptr<DataParallel> MakeFsdp2(Environment& environment);
 std::unique_ptr<DataParallel> MakeZero(Environment& environment);
+std::unique_ptr<DataParallel> MakeZero3(Environment& environment);
 std::unique_ptr<DataParallel> MakeMegatron(Environment& environment);
 
 }  // namespace simulate
