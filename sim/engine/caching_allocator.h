@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "sim/base/units.h"
 
 namespace simulate {
@@ -80,7 +81,7 @@ class CachingAllocator {
   uint64_t next_address_ = 0;
   std::vector<Block> blocks_;
   std::vector<BlockId> unused_;
-  std::vector<std::vector<FreeBlock>> pools_;  // [2 * stream + large], each sorted
+  std::vector<absl::btree_set<FreeBlock>> pools_;  // [2 * stream + large]
 };
 
 }  // namespace simulate
