@@ -242,6 +242,7 @@ bool ReadParallelism(ValueReader& value, ParallelismSpec* out) {
     map.Value("data", [&](ValueReader& v) { ReadData(v, &out->data); });
     map.Integer("tensor", 1, kMaxWays, &out->tensor);
     map.Optional("sequence_parallel", &out->sequence_parallel);
+    map.Optional("vocabulary_parallel", &out->vocabulary_parallel);
     map.Value("pipeline", [&](ValueReader& v) { ReadPipeline(v, &out->pipeline); });
     map.Integer("context", 1, kMaxWays, &out->context);
     map.Integer("expert", 1, kMaxWays, &out->expert);

@@ -16,7 +16,7 @@ namespace {
 
 Slice SliceOf(const Scenario& scenario, const Layout& layout) {
   return {.tensor = layout.tensor, .sequence_parallel = scenario.parallelism.sequence_parallel,
-          .divide_vocabulary = true, .context = layout.context, .expert = layout.expert};
+          .divide_vocabulary = scenario.parallelism.vocabulary_parallel, .context = layout.context, .expert = layout.expert};
 }
 
 // Forward FLOPs that are done a second time for one sample: checkpointed blocks, or attention cores.

@@ -39,6 +39,7 @@ struct ParallelismSpec {
   DataParallelSpec data;
   int64_t tensor = 1;
   bool sequence_parallel = false;
+  bool vocabulary_parallel = true;          // the embedding, the head and the loss are divided too
   PipelineSpec pipeline;
   int64_t context = 1;
   int64_t expert = 1;

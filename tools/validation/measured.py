@@ -45,9 +45,10 @@ def Layout(row):
     if strategy == "ddp":
         return {"parallelism.data.strategy": "ddp"}
     if strategy == "tp2":
-        return {"parallelism.tensor": 2}
+        return {"parallelism.tensor": 2, "parallelism.vocabulary_parallel": False}
     if strategy.startswith("pp2_"):
-        return {"parallelism.pipeline.stages": 2, "parallelism.pipeline.schedule": strategy[4:]}
+        return {"parallelism.pipeline.stages": 2, "parallelism.pipeline.schedule": strategy[4:],
+                "parallelism.vocabulary_parallel": False}
     return {}
 
 
