@@ -33,6 +33,8 @@ struct SearchPath {
 // Reads one hardware file by name or path.
 [[nodiscard]] std::optional<HardwareSpec> LoadHardware(const std::string& name, const SearchPath& search,
                                                        Diagnostics& diagnostics);
+[[nodiscard]] std::optional<AcceleratorSpec> LoadAccelerator(const std::string& name, const SearchPath& search,
+                                                             Diagnostics& diagnostics);
 [[nodiscard]] std::optional<ModelSpec> LoadModel(const std::string& name, const SearchPath& search,
                                                  Diagnostics& diagnostics);
 

@@ -1,7 +1,12 @@
 #include "sim/config/read_accelerator.h"
 
+#include "sim/config/accelerator_names.h"
+#include "sim/config/config.h"
+#include "sim/config/file_loader.h"
+
 #include <array>
 #include <initializer_list>
+#include <optional>
 #include <utility>
 
 namespace simulate {
@@ -9,26 +14,6 @@ namespace {
 
 constexpr std::initializer_list<std::pair<const char*, Confidence>> kConfidences = {
     {"measured", Confidence::kMeasured}, {"calibrated", Confidence::kCalibrated}, {"coarse", Confidence::kCoarse}};
-
-constexpr std::array<std::pair<const char*, MemoryAccess>, kMemoryAccesses> kAccesses = {{
-    {"elementwise", MemoryAccess::kElementwise}, {"broadcast", MemoryAccess::kBroadcast},
-    {"mixed_types", MemoryAccess::kMixedTypes}, {"transpose", MemoryAccess::kTranspose},
-    {"row_reduction", MemoryAccess::kRowReduction}, {"row_reduction_backward", MemoryAccess::kRowReductionBackward},
-    {"column_reduction", MemoryAccess::kColumnReduction}, {"gather", MemoryAccess::kGather},
-    {"scatter_add", MemoryAccess::kScatterAdd}, {"loss", MemoryAccess::kLoss},
-    {"multi_tensor", MemoryAccess::kMultiTensor}, {"activation", MemoryAccess::kActivation},
-    {"dropout", MemoryAccess::kDropout}, {"strided", MemoryAccess::kStrided},
-    {"transpose_inner", MemoryAccess::kTransposeInner}, {"layer_norm", MemoryAccess::kLayerNorm},
-    {"softmax", MemoryAccess::kSoftmax}, {"norm_weight_gradient", MemoryAccess::kNormWeightGradient},
-    {"optimizer", MemoryAccess::kOptimizer}}};
-
-constexpr std::array<std::pair<const char*, HostCall>, kHostCalls> kCalls = {{
-    {"none", HostCall::kNone}, {"inner", HostCall::kInner}, {"operator", HostCall::kOperator},
-    {"autograd_node", HostCall::kAutogradNode}, {"cast", HostCall::kCast}, {"view", HostCall::kView},
-    {"autograd_view", HostCall::kAutogradView}, {"module", HostCall::kModule}, {"fsdp1_unit", HostCall::kFsdp1Unit},
-    {"fsdp2_unit", HostCall::kFsdp2Unit}, {"ddp_hook", HostCall::kDdpHook}, {"collective", HostCall::kCollective},
-    {"optimizer_step", HostCall::kOptimizerStep}, {"zero_grad", HostCall::kZeroGrad},
-    {"iteration", HostCall::kIteration}}};
 
 void ReadGemm(MapReader& r, GemmCalibration* c) {
   r.Optional("efficiency", &c->efficiency);
@@ -60,7 +45,7 @@ void ReadMemory(MapReader& r, MemoryCalibration* c) {
   r.Optional("ramp", &c->ramp);
   r.Optional("cache_speedup", &c->cache_speedup);
   r.Map("kernels", [&](MapReader& kernels) {
-    for (const auto& [name, access] : kAccesses) {
+    for (const auto& [name, access] : kAccessNames) {
       kernels.Map(name, [&, a = access](MapReader& m) {
         AccessCalibration& kernel = c->access[static_cast<int>(a)];
         m.Optional("bandwidth", &kernel.bandwidth);
@@ -78,9 +63,8 @@ void ReadCalibration(MapReader& r, Calibration* c) {
   r.Optional("launch_gap", &c->launch_gap);
   r.Map("gemm", [&](MapReader& m) { ReadGemm(m, &c->gemm); });
   r.Map("attention", [&](MapReader& m) {
-    constexpr std::array<const char*, kAttentionKernels> kKernels = {"flash", "memory_efficient", "flash2"};
     for (int i = 0; i < kAttentionKernels; ++i) {
-      m.Map(kKernels[i], [&](MapReader& k) { ReadAttention(k, &c->attention[i]); });
+      m.Map(kAttentionNames[i], [&](MapReader& k) { ReadAttention(k, &c->attention[i]); });
     }
   });
   r.Map("memory", [&](MapReader& m) { ReadMemory(m, &c->memory); });
@@ -92,6 +76,7 @@ void ReadCalibration(MapReader& r, Calibration* c) {
     m.Optional("lost_waves", &c->contention.lost_waves);
     m.Optional("collective_by_memory", &c->contention.collective_by_memory);
     m.Optional("collective_by_compute", &c->contention.collective_by_compute);
+    m.Optional("collective_by_indexing", &c->contention.collective_by_indexing);
   });
 }
 
@@ -100,7 +85,7 @@ void ReadHost(MapReader& r, HostCalibration* c) {
   r.Optional("source", &c->source);
   r.Optional("launch_latency", &c->launch_latency);
   r.Map("calls", [&](MapReader& m) {
-    for (const auto& [name, call] : kCalls) m.Optional(name, &c->cost[static_cast<int>(call)]);
+    for (const auto& [name, call] : kHostCallNames) m.Optional(name, &c->cost[static_cast<int>(call)]);
   });
 }
 
@@ -130,6 +115,16 @@ bool ReadAccelerator(ValueReader& value, AcceleratorSpec* out) {
       if (v.Read(&text)) out->sources.push_back(text);
     });
   });
+}
+
+std::optional<AcceleratorSpec> LoadAccelerator(const std::string& name, const SearchPath& search, Diagnostics& diagnostics) {
+  FileLoader loader(search, diagnostics);
+  const Node* mapping = loader.ResolveName(name, "hardware/accelerators");
+  if (mapping == nullptr) return std::nullopt;
+  AcceleratorSpec out;
+  ValueReader value(*mapping, "", diagnostics);
+  if (!ReadAccelerator(value, &out) || diagnostics.HasErrors()) return std::nullopt;
+  return out;
 }
 
 }  // namespace simulate

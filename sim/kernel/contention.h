@@ -6,7 +6,8 @@
 //     units, so up to `lost_waves` waves more. That doubles a product of two waves and is nothing to one of fifty.
 //   - A kernel bound by memory shares the bandwidth with the collective's own traffic, where that is the larger loss.
 // The collective slows because its copies wait longer for memory: by the share of the bandwidth that the kernel
-// takes (cubed: queues are short until the memory is nearly full), and by the operand traffic of products in L2.
+// takes (cubed: queues are short until the memory is nearly full), by the operand traffic of products in L2, and most of all beside elementwise
+// kernels that compute an address per element: they fill the issue slots of the units that they share with it.
 //
 // Measured on 2 H200 (tools/calibrate/data/contention_2xh200.csv). Absent: which units are taken, two collectives at once
 // beyond the sum of their cores.

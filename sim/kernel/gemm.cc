@@ -65,14 +65,14 @@ GemmPlan PlanGemm(const GemmShape& s, DType type, const AcceleratorSpec& a) {
       const double waves = std::ceil(tiles * split / units);
       const double per_tile = 2.0 * area * inner / rate + drain * (split > 1 ? 2.0 : 1.0);
       const double compute = waves * per_tile + (split > 1 ? c.split_reduction.value() : 0.0);
-      const double time = std::pow(std::pow(compute, kOverlap) + std::pow(memory, kOverlap), 1.0 / kOverlap);
-      if (best.tiles == 0 || time < best.time.value()) {
-        best = {Seconds(time), static_cast<int64_t>(tiles * split), waves, memory > compute};
+      if (best.tiles == 0 || compute < best.time.value()) {
+        best = {Seconds(compute), static_cast<int64_t>(tiles * split), waves, memory > compute};
       }
       if (split * inner_step >= static_cast<double>(s.k)) break;
     }
   }
-  best.time = UnderPowerLimit(best.time, a.calibration.power) + a.calibration.memory.ramp;
+  const double time = std::pow(std::pow(best.time.value(), kOverlap) + std::pow(memory, kOverlap), 1.0 / kOverlap);
+  best.time = UnderPowerLimit(Seconds(time), a.calibration.power) + a.calibration.memory.ramp;
   return best;
 }
 

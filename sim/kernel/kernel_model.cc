@@ -10,16 +10,20 @@
 
 namespace simulate {
 
+Seconds KernelTime(const KernelWork& work, const AcceleratorSpec& accelerator) {
+  switch (work.kind) {
+    case KernelKind::kGemm: return PlanGemm(work.gemm, work.dtype, accelerator).time;
+    case KernelKind::kAttention: return AttentionTime(work.attention, work.dtype, accelerator);
+    case KernelKind::kMemory: return MemoryTime(work, accelerator);
+  }
+  return {};
+}
+
 KernelModel::KernelModel(AcceleratorSpec accelerator) : accelerator_(std::move(accelerator)) {}
 
 KernelCost KernelModel::Cost(const KernelWork& work) const {
   const Calibration& c = accelerator_.calibration;
-  switch (work.kind) {
-    case KernelKind::kGemm: return {c.launch_gap + PlanGemm(work.gemm, work.dtype, accelerator_).time, c.confidence};
-    case KernelKind::kAttention: return {c.launch_gap + AttentionTime(work.attention, work.dtype, accelerator_), c.confidence};
-    case KernelKind::kMemory: return {c.launch_gap + MemoryTime(work, accelerator_), c.confidence};
-  }
-  return {};
+  return {c.launch_gap + KernelTime(work, accelerator_), c.confidence};
 }
 
 Slowdown KernelModel::Beside(const KernelWork& work, const CollectivePressure& pressure) const {

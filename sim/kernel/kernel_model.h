@@ -29,6 +29,9 @@ struct Slowdown {
   double collective = 1.0;
 };
 
+// Alone, launch gap not included.
+[[nodiscard]] Seconds KernelTime(const KernelWork& work, const AcceleratorSpec& accelerator);
+
 class KernelModel {
  public:
   explicit KernelModel(AcceleratorSpec accelerator);

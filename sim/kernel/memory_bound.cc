@@ -8,8 +8,10 @@ namespace {
 
 constexpr double kOverlap = 4.0;          // p of the norm: traffic hides arithmetic well
 constexpr double kSector = 32.0;          // bytes, the least that the memory delivers
+constexpr double kSectorHit = 4.0;        // how much faster L2 delivers single sectors than the memory
 constexpr double kOnChipRow = 4096.0;     // bytes of a row that stay on chip between two passes
 constexpr double kOffChipRow = 16384.0;   // bytes of a row of which nothing does
+constexpr double kManyRows = 65536;       // above it a norm's weight gradient is reduced in two stages
 constexpr double kLossPasses = 4.0;       // maximum, sum and result (forward); sum and result over two operands (backward)
 
 struct Extent {
@@ -23,8 +25,9 @@ Extent ExtentOf(const KernelWork& w) {
   return {1.0, bytes / static_cast<double>(std::max<int64_t>(1, SizeOf(w.dtype, 1).value()))};
 }
 
-bool HasTwoPasses(MemoryAccess access) {
-  switch (access) {
+bool HasTwoPasses(const KernelWork& w) {
+  if (w.written.value() * 8 < w.read.value()) return false;  // a value per row: one pass
+  switch (w.access) {
     case MemoryAccess::kRowReduction:
     case MemoryAccess::kRowReductionBackward:
     case MemoryAccess::kLayerNorm:
@@ -43,13 +46,16 @@ Traffic TrafficOf(const KernelWork& w, const Extent& e, const AcceleratorSpec& a
   const double declared = read + written;
   Traffic t{declared, 0};
   if (w.access == MemoryAccess::kLoss) t.bytes = std::max(declared, kLossPasses * written);
-  if (w.access == MemoryAccess::kStrided) t.bytes = declared + kSector * e.elements();
-  if (HasTwoPasses(w.access) && e.rows > 0) {
+  const double half_cache = static_cast<double>(a.l2_cache.value()) / 2;
+  if (w.access == MemoryAccess::kStrided) {
+    const bool resident = read - written < half_cache;  // the operand that is broadcast
+    t.bytes = declared + kSector * e.elements() / (resident ? kSectorHit : 1.0);
+  }
+  if (HasTwoPasses(w) && e.rows > 0) {
     const double row = read / e.rows;
     t.bytes += read * std::clamp((row - kOnChipRow) / (kOffChipRow - kOnChipRow), 0.0, 1.0);
   }
-  const double cache = static_cast<double>(a.l2_cache.value()) / 2;
-  if (cache > 0) t.cached = std::clamp(1.0 - declared / cache, 0.0, 1.0);
+  if (half_cache > 0) t.cached = std::clamp(1.0 - declared / half_cache, 0.0, 1.0);
   return t;
 }
 
@@ -70,9 +76,9 @@ Seconds MemoryTime(const KernelWork& work, const AcceleratorSpec& a) {
   const double arithmetic = e.elements() * c.cycles_per_element * cycle;
   const double rows = e.rows * c.cycles_per_row * cycle;
   double norm = std::pow(memory, kOverlap) + std::pow(arithmetic, kOverlap);
-  if (work.access == MemoryAccess::kNormWeightGradient) norm += std::pow(rows, kOverlap);
-  double time = std::pow(norm, 1.0 / kOverlap);
-  if (work.access != MemoryAccess::kNormWeightGradient) time += rows;
+  const bool hidden = work.access == MemoryAccess::kNormWeightGradient;
+  if (hidden && e.rows <= kManyRows) norm += std::pow(rows, kOverlap);
+  const double time = std::pow(norm, 1.0 / kOverlap) + (hidden ? 0.0 : rows);
   return Seconds(time) + c.fixed + a.calibration.memory.ramp;
 }
 

@@ -7,10 +7,12 @@
 // vectorised path is not taken (index arithmetic, type conversion) and where arithmetic outweighs the
 // traffic (erf, random numbers, AdamW). Small sizes end at the ramp. Traffic is what the kernel declares, and:
 //   - what fits in half of the L2 cache was left there by the kernel before and is read from it;
-//   - a row that outgrows a core's on-chip share is fetched again for the second pass (norms, softmax);
+//   - a row that outgrows a core's on-chip share is fetched again for the second pass (norms, softmax;
+//     not a mean, which needs one);
 //   - log-softmax makes four passes over a row of the vocabulary;
 //   - a strided operand costs a 32-byte sector per element;
-//   - a norm's weight gradient walks down its rows with few threads, so its row term hides in the norm.
+//   - a norm's weight gradient walks down its rows with few threads, so its row term hides in the norm
+//     (up to 65,536 rows; above, PyTorch reduces in two stages).
 // `fixed` is a second launch or a sort inside the call.
 // Absent: alignment and bank conflicts, two kernels side by side.
 #pragma once

@@ -60,6 +60,7 @@ struct ContentionCalibration {
   double lost_waves = 1.0;          // waves of tiles that a product waits for the cores that are taken
   double collective_by_memory = 1.0;   // collective's slowdown beside a kernel that takes the whole memory bandwidth
   double collective_by_compute = 0.5;  // beside one that keeps the multipliers busy
+  double collective_by_indexing = 0.0; // beside an elementwise kernel that is not vectorised
 };
 
 // Fitted constants of one accelerator; measured times minus launch_gap are those of kernels alone.

@@ -33,7 +33,7 @@ def flush_buffer():
     flush_buffer.data.zero_()
 
 
-def isolated(call, repetitions=11):
+def isolated(call, repetitions=15):
     for _ in range(3):
         call()
     times = []
@@ -224,21 +224,20 @@ def measure_elementwise(rows, columns):
     n = rows * columns
     big = lambda: randn(rows, columns)
     fp32 = lambda: randn(rows, columns, dtype=torch.float32)
-    half = lambda f, t: (f, t, n)
-    del half
     memory("copy", "elementwise", bind(lambda a, b: b.copy_(a), big, big), rows, columns, 2 * n, 2 * n, "bf16")
     memory("add", "elementwise", bind(torch.add, big, big), rows, columns, 4 * n, 2 * n, "bf16")
     memory("add_fp32", "elementwise", bind(torch.add, fp32, fp32), rows, columns, 8 * n, 4 * n, "fp32")
     memory("cast_down", "elementwise", bind(lambda a: a.to(torch.bfloat16), fp32), rows, columns, 4 * n, 2 * n, "fp32")
-    memory("cast_up", "elementwise", bind(lambda a: a.to(torch.float32), big), rows, columns, 2 * n, 4 * n, "fp32")
-    memory("gelu", "elementwise", bind(F.gelu, big), rows, columns, 2 * n, 2 * n, "bf16")
-    memory("gelu_backward", "elementwise", bind(lambda g, a: aten.gelu_backward(g, a), big, big), rows, columns, 4 * n, 2 * n, "bf16")
-    memory("gelu_tanh", "elementwise", bind(lambda a: F.gelu(a, approximate="tanh"), big), rows, columns, 2 * n, 2 * n, "bf16")
+    memory("cast_up", "mixed_types", bind(lambda a: a.to(torch.float32), big), rows, columns, 2 * n, 4 * n, "fp32")
+    memory("add_mixed", "mixed_types", bind(torch.add, fp32, big), rows, columns, 6 * n, 4 * n, "fp32")
+    memory("gelu", "activation", bind(F.gelu, big), rows, columns, 2 * n, 2 * n, "bf16")
+    memory("gelu_backward", "activation", bind(lambda g, a: aten.gelu_backward(g, a), big, big), rows, columns, 4 * n, 2 * n, "bf16")
+    memory("gelu_tanh", "activation", bind(lambda a: F.gelu(a, approximate="tanh"), big), rows, columns, 2 * n, 2 * n, "bf16")
     memory("relu", "elementwise", bind(F.relu, big), rows, columns, 2 * n, 2 * n, "bf16")
-    memory("silu", "elementwise", bind(F.silu, big), rows, columns, 2 * n, 2 * n, "bf16")
-    memory("silu_backward", "elementwise", bind(lambda g, a: aten.silu_backward(g, a), big, big), rows, columns, 4 * n, 2 * n, "bf16")
+    memory("silu", "activation", bind(F.silu, big), rows, columns, 2 * n, 2 * n, "bf16")
+    memory("silu_backward", "activation", bind(lambda g, a: aten.silu_backward(g, a), big, big), rows, columns, 4 * n, 2 * n, "bf16")
     memory("fill", "elementwise", bind(lambda a: a.zero_(), big), rows, columns, 0, 2 * n, "bf16")
-    memory("dropout", "elementwise", bind(lambda a: aten.native_dropout(a, 0.1, True), big), rows, columns, 2 * n, 3 * n, "bf16")
+    memory("dropout", "dropout", bind(lambda a: aten.native_dropout(a, 0.1, True), big), rows, columns, 2 * n, 3 * n, "bf16")
     mask = lambda: torch.rand(rows, columns, device=DEVICE) > 0.1
     memory("dropout_backward", "elementwise", bind(lambda g, m: aten.native_dropout_backward(g, m, 1.1), big, mask), rows, columns,
            3 * n, 2 * n, "bf16")
@@ -250,25 +249,35 @@ def measure_rows(rows, columns):
     fp32 = lambda: randn(rows, columns, dtype=torch.float32)
     weight = lambda: randn(columns)
     stats = lambda: randn(rows, 1, dtype=torch.float32).abs() + 1
-    memory("layer_norm", "row_reduction", bind(lambda a, w, b: aten.native_layer_norm(a, [columns], w, b, 1e-5), big, weight, weight),
+    memory("layer_norm", "layer_norm", bind(lambda a, w, b: aten.native_layer_norm(a, [columns], w, b, 1e-5), big, weight, weight),
            rows, columns, 2 * n, 2 * n, "bf16")
     memory("layer_norm_backward_input", "row_reduction_backward",
            bind(lambda g, a, m, r, w, b: aten.native_layer_norm_backward(g, a, [columns], m, r, w, b, [True, False, False]),
                 big, big, stats, stats, weight, weight), rows, columns, 4 * n, 2 * n, "bf16")
-    memory("layer_norm_backward_weight", "column_reduction",
+    memory("layer_norm_backward_weight", "norm_weight_gradient",
            bind(lambda g, a, m, r, w, b: aten.native_layer_norm_backward(g, a, [columns], m, r, w, b, [False, True, True]),
                 big, big, stats, stats, weight, weight), rows, columns, 4 * n, 4 * columns, "bf16")
+    weight32 = lambda: randn(columns, dtype=torch.float32)
+    memory("layer_norm_fp32", "layer_norm",
+           bind(lambda a, w, b: aten.native_layer_norm(a, [columns], w, b, 1e-5), fp32, weight32, weight32),
+           rows, columns, 4 * n, 4 * n, "fp32")
+    memory("layer_norm_backward_input_fp32", "row_reduction_backward",
+           bind(lambda g, a, m, r, w, b: aten.native_layer_norm_backward(g, a, [columns], m, r, w, b, [True, False, False]),
+                fp32, fp32, stats, stats, weight32, weight32), rows, columns, 8 * n, 4 * n, "fp32")
+    memory("layer_norm_backward_weight_fp32", "norm_weight_gradient",
+           bind(lambda g, a, m, r, w, b: aten.native_layer_norm_backward(g, a, [columns], m, r, w, b, [False, True, True]),
+                fp32, fp32, stats, stats, weight32, weight32), rows, columns, 8 * n, 8 * columns, "fp32")
     if hasattr(aten, "_fused_rms_norm"):
         memory("rms_norm", "row_reduction", bind(lambda a, w: aten._fused_rms_norm(a, [columns], w, 1e-5), big, weight),
                rows, columns, 2 * n, 2 * n, "bf16")
-        memory("rms_norm_backward", "row_reduction_backward",
+        memory("rms_norm_backward_both", "",
                bind(lambda g, a, r, w: aten._fused_rms_norm_backward(g, a, [columns], r, w, [True, True]), big, big, stats, weight),
                rows, columns, 8 * n, 2 * n, "bf16", launches=2)
-    memory("softmax_fp32", "row_reduction", bind(lambda a: torch.softmax(a, -1), fp32), rows, columns, 4 * n, 4 * n, "fp32")
-    memory("softmax_backward_fp32", "row_reduction_backward",
+    memory("softmax_fp32", "softmax", bind(lambda a: torch.softmax(a, -1), fp32), rows, columns, 4 * n, 4 * n, "fp32")
+    memory("softmax_backward_fp32_both", "",
            bind(lambda g, o: aten._softmax_backward_data(g, o, -1, torch.float32), fp32, fp32), rows, columns, 8 * n, 4 * n, "fp32")
-    memory("softmax", "row_reduction", bind(lambda a: torch.softmax(a, -1), big), rows, columns, 2 * n, 2 * n, "bf16")
-    memory("softmax_backward", "row_reduction_backward",
+    memory("softmax", "softmax", bind(lambda a: torch.softmax(a, -1), big), rows, columns, 2 * n, 2 * n, "bf16")
+    memory("softmax_backward_both", "",
            bind(lambda g, o: aten._softmax_backward_data(g, o, -1, torch.bfloat16), big, big), rows, columns, 4 * n, 2 * n, "bf16")
     memory("row_mean_fp32", "row_reduction", bind(lambda a: a.mean(-1), fp32), rows, columns, 4 * n, 4 * rows, "fp32")
     memory("column_sum", "column_reduction", bind(lambda a: a.sum(0), big), rows, columns, 2 * n, 2 * columns, "bf16")
@@ -285,7 +294,7 @@ def measure_strided(batch, heads, length, dim):
            bind(lambda a: a.view(batch, length, heads, dim).transpose(1, 2).float(), hidden), rows, columns, 2 * n, 4 * n, "fp32")
     memory("merge_heads", "transpose", bind(lambda a: a.transpose(1, 2).reshape(batch, length, heads * dim), split),
            rows, columns, 2 * n, 2 * n, "bf16")
-    memory("transpose_last", "transpose", bind(lambda a: a.transpose(2, 3).contiguous(), split), rows, columns, 2 * n, 2 * n, "bf16")
+    memory("transpose_last", "transpose_inner", bind(lambda a: a.transpose(2, 3).contiguous(), split), rows, columns, 2 * n, 2 * n, "bf16")
     memory("add_column_vector", "broadcast", bind(lambda a, w: a * w, lambda: randn(rows, columns), lambda: randn(rows, 1)),
            rows, columns, 2 * n, 2 * n, "bf16")
     memory("add_row_vector", "broadcast", bind(torch.add, lambda: randn(rows, columns), lambda: randn(columns)),
@@ -303,7 +312,7 @@ def measure_scores(batch, heads, length):
     memory("add_bias", "broadcast", bind(torch.add, scores, bias), rows, length, 2 * n + 2 * n // batch, 2 * n, "bf16", limit=2)
     memory("add_bias_expanded", "broadcast", bind(torch.add, scores, lambda: bias().expand(batch, -1, -1, -1)), rows, length,
            2 * n + 2 * n // batch, 2 * n, "bf16", limit=2)
-    memory("add_bias_strided", "broadcast",
+    memory("add_bias_strided", "strided",
            bind(torch.add, scores, lambda: randn(1, length, length, heads).permute(0, 3, 1, 2)), rows, length,
            2 * n + 2 * n // batch, 2 * n, "bf16", limit=2)
     memory("add_mask", "broadcast", bind(torch.add, scores, mask), rows, length, 2 * n, 2 * n, "bf16", limit=2)
@@ -345,7 +354,7 @@ def measure_multi_tensor():
                 p.grad = torch.randn_like(p)
             for fused in (True, False):
                 optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=fused, foreach=not fused)
-                row = {"kind": "memory", "name": "adamw_fused" if fused else "adamw_foreach", "access": "multi_tensor", "rows": count,
+                row = {"kind": "memory", "name": "adamw_fused" if fused else "adamw_foreach", "access": "optimizer" if fused else "", "rows": count,
                        "columns": size, "dtype": name, "read": 4 * width * n, "written": 3 * width * n}
                 row["isolated_us"] = round(isolated(optimizer.step, 5), 3)
                 ROWS.append(row)
