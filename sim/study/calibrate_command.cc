@@ -1,10 +1,12 @@
 #include "sim/study/calibrate_command.h"
 
+#include <algorithm>
 #include <fstream>
 #include <memory>
 #include <optional>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
@@ -41,6 +43,15 @@ std::string Table(const std::vector<FitError>& errors, bool markdown) {
   return out;
 }
 
+// Rows of number formats that the accelerator lacks.
+void DropUnsupported(const AcceleratorSpec& accelerator, MeasurementSet& set) {
+  std::erase_if(set.rows, [&](const Measurement& m) {
+    return std::any_of(m.works.begin(), m.works.end(), [&](const KernelWork& w) {
+      return w.kind != KernelKind::kMemory && accelerator.Peak(w.dtype).value() == 0;
+    });
+  });
+}
+
 int Run(const Options& options, Command& command) {
   Diagnostics diagnostics;
   std::optional<std::string> text = ReadFile(options.measurements, diagnostics);
@@ -51,6 +62,7 @@ int Run(const Options& options, Command& command) {
     command.err << diagnostics.Render();
     return kExitBadInput;
   }
+  DropUnsupported(*start, *set);
   const CalibrationFit fit = options.check ? CalibrationFit{*start, EstimateOverheads(*set, *start)} : FitCalibration(*set, *start);
   command.out << Table(FitErrors(*set, fit), options.markdown);
   if (options.output.empty()) return kExitDone;
