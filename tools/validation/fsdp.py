@@ -39,7 +39,8 @@ def PaperRow(row):
         "parallelism.data.strategy": "fsdp", "parallelism.data.sharding": "full_shard",
         "parallelism.data.version": 1, "parallelism.data.backward_prefetch": "pre",
         "parallelism.data.limit_all_gathers": True})
-    expect = {"step_time_s": T5Step(row) if t5 else MinGptStep(row), "hardware_tflops_per_gpu": float(row["value"])}
+    expect = {"step_time_s": T5Step(row) if t5 else MinGptStep(row)}
+    note = f"{row['value']} TFLOPS per GPU, {note}"
     allocated, active, reserved = (float(x) * GB for x in row["second_value"].split("/"))
     if t5:
         note += (f"; peak memory printed as {row['second_value']} GB, left out: it falls by 5 bytes per parameter and "
@@ -99,7 +100,7 @@ def FoundryRow(row):
         "training.micro_batch_size": row["micro_batch"],
         "training.gradient_accumulation_steps": Accumulation(row), "training.sequence_length": row["seq"],
         "training.precision": precision, "training.activation_checkpointing": row["recompute"],
-        "training.attention": "flash2", "training.dropout": 0, "training.optimizer": "adamw",
+        "training.attention": "memory_efficient", "training.dropout": 0, "training.optimizer": "adamw",
         "training.optimizer_kernel": "foreach", "training.clip_grad_norm": True, "training.runtime": "eager",
         "parallelism.data.strategy": "fsdp", "parallelism.data.version": 1,
         "parallelism.data.sharding": {"fsdp_full": "full_shard", "fsdp_grad_op": "shard_grad_op"}[row["strategy"]],
@@ -107,7 +108,7 @@ def FoundryRow(row):
     rate = float(row["value"])
     step = Int(row, "global_batch") * Int(row, "seq") / (rate * Int(row, "gpus"))
     section = re.search(r'section "([^"]+)"', row["citation"]).group(1)
-    return Row(row["id"], settings, {"step_time_s": step, "tokens_per_s_per_gpu": rate}, section)
+    return Row(row["id"], settings, {"step_time_s": step}, f"{rate:g} tokens/s per GPU; {section}")
 
 
 def Foundry(source):
@@ -116,10 +117,12 @@ MPT under PyTorch FSDP, complete configurations as printed{which}.
 step time = global batch x sequence / (tokens per second and GPU x GPUs); the rate is printed truncated to an integer.
 mixed_precision PURE: bf16 parameters, gradients and reduction (bf16_mixed); DEFAULT: reduction in fp32.
 MPT: biases, learned positions as long as the sequence, tied head. The benchmark's yamls clip the gradient norm at 1 and
-use decoupled_adamw, which walks the tensors one by one (priced here as foreach)."""
+use decoupled_adamw, which walks the tensors one by one (priced here as foreach). Attention is FlashAttention 1 in Triton
+(attn_impl: triton), a little over half as fast as version 2 and of the speed of xformers' kernel (Dao, FlashAttention-2,
+arXiv:2307.08691, benchmarks on A100): priced as the memory-efficient kernel."""
     comments = {"parallelism.data.limit_all_gathers": "limit_all_gathers: true in the yamls",
                 "training.clip_grad_norm": "scripts/train/yamls/pretrain: gradient_clipping, norm, 1.0",
-                "training.attention": "PyTorch and flash-attn of 2023"}
+                "training.attention": "attn_impl: triton"}
     h100 = ". H100: the node and its network are not stated, a DGX H100 is presumed"
     repo = "MosaicML llm-foundry, scripts/train/benchmarking/README.md, github mosaicml/llm-foundry@"
     return [
@@ -169,12 +172,12 @@ def TitanRow(row):
         "parallelism.tensor": row["tp"], "parallelism.sequence_parallel": row["tp"] != "1",
         "parallelism.pipeline.stages": row["pp"], "parallelism.context": row["cp"]})
     rate = float(row["value"])
-    expect = {"tokens_per_s_per_gpu": rate}
+    expect = {}
     if row["micro_batch"]:
         expect["step_time_s"] = Int(row, "micro_batch") * Int(row, "dp") * seq / (rate * Int(row, "gpus"))
     if row["second_metric"] == "peak_memory_gib":
         expect["peak_reserved_bytes"] = round(float(row["second_value"]) * GIB)
-    notes = [row["precision"], f"recompute: {row['recompute']}"]
+    notes = [f"{rate:g} tokens/s per GPU", row["precision"], f"recompute: {row['recompute']}"]
     notes += ["sequence length not printed, torchtitan's 8192"] if not row["seq"] else []
     notes += ["asynchronous tensor parallelism"] if "async" in row["precision"].lower() or row["id"].endswith("-asynctp") else []
     table = re.search(r"Table \d", row["citation"])
@@ -224,11 +227,11 @@ def IbmHardware(row):
 def IbmStep(row):
     tokens = Int(row, "global_batch") * Int(row, "seq")
     if row["metric"] == "tokens_per_s_per_gpu":
-        return tokens / (float(row["value"]) * Int(row, "gpus")), float(row["value"])
+        return tokens / (float(row["value"]) * Int(row, "gpus"))
     # MFU = (6N + 12 l h s) x tokens/s / peak, peak 989e12: fms-fsdp's formula after nanoGPT.
     per_token = flops.Palm(float(row["params_b"]) * 1e9, Int(row, "layers"), Int(row, "hidden"), Int(row, "seq"))
     rate = float(row["value"]) * 989e12 / per_token
-    return tokens / (rate * Int(row, "gpus")), None
+    return tokens / (rate * Int(row, "gpus"))
 
 
 def IbmRow(row):
@@ -251,11 +254,11 @@ def IbmRow(row):
     if exclude:
         return Row(row["id"], {}, {}, f"{row['model']}, {row['metric']} {row['value']}; {row['notes']}", exclude,
                    row["citation"])
-    step, rate = IbmStep(row)
-    notes = [why, "rounded by the source to 2 or 3 digits"]
+    step = IbmStep(row)
+    notes = [f"{row['metric']} {row['value']}", why, "rounded by the source to 2 or 3 digits"]
     notes += ["MFU may be carried over from the 96-GPU table"] if "carried over" in row["notes"] else []
     notes += ["no recomputation, as in the source's other 7B runs"] if row["recompute"].startswith("selective/") else []
-    return Row(row["id"], settings, {"step_time_s": step, "tokens_per_s_per_gpu": rate},
+    return Row(row["id"], settings, {"step_time_s": step},
                "; ".join(filter(None, notes)), exclude, row["citation"])
 
 
@@ -291,8 +294,8 @@ def DeepSpeedRow(row):
     step = flops.Narayanan(batch, seq, layers, hidden, 51200) / (float(row["value"]) * 1e12)
     exact = "EXACT" in row["notes"]
     figure = re.search(r"Fig \w+|text", row["citation"]).group(0)
-    return Row(row["id"], settings, {"step_time_s": step, "hardware_tflops_per_gpu": float(row["value"])},
-               f"{figure}, {'printed' if exact else 'digitised'}",
+    note = f"{row['value']} TFLOPS per GPU, {figure}, {'printed' if exact else 'digitised'}"
+    return Row(row["id"], settings, {"step_time_s": step}, note,
                "activations and optimizer offloaded to the host: activation offload is not modelled")
 
 

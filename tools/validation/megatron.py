@@ -174,9 +174,8 @@ def NarayananRow(row):
                 "the whole batch of a replica in one micro-batch is presumed")
     else:
         rate = float(row["value"])
-        expect = {"step_time_s": work / (rate * 1e12), "hardware_tflops_per_gpu": rate}
-        note = "" if row["vpp"] else "virtual stages not stated, 1 presumed"
-        note = "" if zero3 else note
+        expect = {"step_time_s": work / (rate * 1e12)}
+        note = f"{rate:g} TFLOPS per GPU" + ("" if row["vpp"] or zero3 else "; virtual stages not stated, 1 presumed")
     return Row(row["id"], settings, expect, note, "" if Divides(row) else NOT_DIVIDING, row["citation"])
 
 

@@ -111,7 +111,8 @@ def BridgeRow(row):
         "cluster.hardware": BRIDGE_HARDWARE[row["accelerator"]], "training.precision": Precision(row),
         "training.activation_checkpointing": "none", "training.attention": "flash", "training.dropout": 0})
     step = Int(row, "global_batch") * Int(row, "seq") / (rate * Int(row, "gpus"))
-    return Row(row["id"], settings, {"step_time_s": step, "tokens_per_s_per_gpu": rate}, note, exclude, release)
+    return Row(row["id"], settings, {"step_time_s": step}, f"{rate:g} tokens/s per GPU; {note}", exclude,
+               release)
 
 
 def Bridge(source):
