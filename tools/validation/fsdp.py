@@ -143,6 +143,8 @@ TITAN_HARDWARE = {"H100-96GB HBM2e (2.4 TB/s, 500 W limit)": "grand-teton-h100-9
 def TitanExclusion(row):
     if row["pp"] != "1":
         return "size of the pipeline's micro-batches and virtual stages not stated"
+    if "rowwise" in row["precision"]:
+        return "float8 with a scale per row: its slow kernels of that time are not modelled"
     return ""
 
 
