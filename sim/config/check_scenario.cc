@@ -149,11 +149,12 @@ class Checker {
       Diagnostic& d = Error("a pipeline cannot have more stages than layers", "parallelism.pipeline.stages");
       d.label = absl::StrCat(Layers(), " layers cannot fill ", chunks, " stages");
       NoteModel(d, "num_hidden_layers", "the number of layers is set here");
-    } else if (Layers() % chunks != 0) {
+    } else if (Layers() % chunks != 0 && !p.uneven) {
       Diagnostic& d = Error("pipeline stages must divide the number of layers", "parallelism.pipeline.stages");
       d.label = absl::StrCat(Layers(), " layers cannot be split ", chunks, " ways");
       NoteModel(d, "num_hidden_layers", "the number of layers is set here");
       HelpDivisors(d, Layers(), Layers(), "");
+      d.help.emplace_back("`parallelism.pipeline.uneven: true` lets stages differ by one layer");
     }
   }
 

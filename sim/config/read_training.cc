@@ -184,6 +184,7 @@ void ReadPipeline(ValueReader& value, PipelineSpec* out) {
                                     {"dualpipe", PipelineScheduleKind::kDualPipe}},
                                    &out->schedule);
     map.Integer("virtual_stages", 1, 1000, &out->virtual_stages);
+    map.Optional("uneven", &out->uneven);
     // As in Megatron, several chunks per stage are what makes 1F1B interleaved.
     if (out->virtual_stages > 1 && out->schedule == PipelineScheduleKind::k1F1B) {
       out->schedule = PipelineScheduleKind::kInterleaved1F1B;

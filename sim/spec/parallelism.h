@@ -33,6 +33,7 @@ struct PipelineSpec {
   int64_t stages = 1;
   PipelineScheduleKind schedule = PipelineScheduleKind::k1F1B;
   int64_t virtual_stages = 1;
+  bool uneven = false;                      // stages may differ by one layer; otherwise they must not
 };
 
 struct ParallelismSpec {
