@@ -66,9 +66,9 @@ void Replay::Handle(const EventQueue::Batch& batch) {
   for (const Event& event : batch.events) {
     switch (batch.kind) {
       case EventKind::kKernelEnd:
-        if (At(event.subject, event.stream).generation != event.generation) break;
+        if (At(event.subject, static_cast<StreamId>(event.stream)).generation != event.generation) break;
         ++handled_;
-        Complete(event.subject, event.stream);
+        Complete(event.subject, static_cast<StreamId>(event.stream));
         break;
       case EventKind::kFlowPhase:
         if (flows_[event.subject].generation != event.generation) break;
@@ -77,7 +77,7 @@ void Replay::Handle(const EventQueue::Batch& batch) {
         break;
       case EventKind::kWake:
         ++handled_;
-        Advance(event.subject, event.stream);
+        Advance(event.subject, static_cast<StreamId>(event.stream));
         break;
     }
   }

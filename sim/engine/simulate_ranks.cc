@@ -45,18 +45,37 @@ void FillRanks(const Folding& folding, const std::vector<uint32_t>& simulated, R
   }
 }
 
+// Whether what is reusable when depends on the device's times: only then can two ranks of one program
+// differ in memory.
+bool MemoryDependsOnTime(const RankProgram& rank) {
+  for (const Instruction& i : rank.instructions) {
+    if (i.kind != InstructionKind::kFree) continue;
+    for (const uint32_t wait : rank.Waits(i)) {
+      if (rank.instructions[wait].stream != rank.buffers[i.object].stream) return true;
+    }
+  }
+  return false;
+}
+
 // An entry without spans (a rank that fared otherwise than its class) has the memory of its class.
 void FillMemory(const Program& program, const Folding& folding, const HostCosts& host, Bytes capacity,
                 bool keep_spans, Timeline& timeline) {
-  for (RankTimeline& entry : timeline.ranks) {
+  std::vector<uint32_t> entry_of_program(program.programs.size(), kNoIndex);  // of those that time does not touch
+  std::vector<uint8_t> timed;
+  for (const RankProgram& rank : program.programs) timed.push_back(MemoryDependsOnTime(rank) ? 1 : 0);
+  for (uint32_t e = 0; e < timeline.ranks.size(); ++e) {
+    RankTimeline& entry = timeline.ranks[e];
+    const uint32_t index = program.program_of_rank[entry.rank];
     const RankId representative = folding.classes[folding.class_of_rank[entry.rank]].representative;
-    if (representative == entry.rank) {
-      entry.memory = ReplayMemory(program, program.programs[program.program_of_rank[entry.rank]], host, entry.spans,
-                                  capacity);
-      if (!keep_spans) entry.spans = {};
+    if (entry_of_program[index] != kNoIndex) {
+      entry.memory = timeline.ranks[entry_of_program[index]].memory;
+    } else if (representative == entry.rank) {
+      entry.memory = ReplayMemory(program, program.programs[index], host, entry.spans, capacity);
+      if (timed[index] == 0) entry_of_program[index] = e;
     } else {
       entry.memory = timeline.ranks[timeline.entry_of_rank[representative]].memory;
     }
+    if (!keep_spans) entry.spans = {};
   }
 }
 
