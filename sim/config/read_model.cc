@@ -178,7 +178,8 @@ class Reader {
       out_.parallel_residual = parallel;
     }
     map_.Enum<Norm>("norm", {{"layer_norm", Norm::kLayerNorm}, {"rms_norm", Norm::kRmsNorm}}, &out_.norm);
-    ReadActivation(Is(ModelFamily::kGpt2) && map_.Has("activation_function") ? "activation_function" : "hidden_act");
+    ReadActivation("hidden_act");
+    if (Is(ModelFamily::kGpt2)) ReadActivation("activation_function");
     if (Is(ModelFamily::kT5)) ReadFeedForward();
     ReadPositions();
   }
