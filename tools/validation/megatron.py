@@ -6,8 +6,6 @@ import flops
 from common import GIB, MEGATRON_BF16, MEGATRON_FP16, Accumulation, CheckRanks, Int, Model, ModelOf, PaddedVocabulary
 from table import Row, Table
 
-NOT_DIVIDING = "the layers do not divide by the pipeline's stages"
-
 
 def Layout(row, strategy, accumulation=None, **more):
     """The parallelism columns, checked to multiply to the GPU count."""
@@ -20,7 +18,8 @@ def Layout(row, strategy, accumulation=None, **more):
         "training.clip_grad_norm": True, "training.runtime": "megatron",
         "parallelism.data.strategy": strategy, "parallelism.tensor": tp,
         "parallelism.sequence_parallel": row["sp"] == "1", "parallelism.pipeline.stages": pp,
-        "parallelism.pipeline.virtual_stages": Int(row, "vpp", 1), "parallelism.context": cp,
+        "parallelism.pipeline.virtual_stages": Int(row, "vpp", 1),
+        "parallelism.pipeline.uneven": not Divides(row), "parallelism.context": cp,
         "parallelism.expert": Int(row, "ep", 1)}
     settings.update({key.replace("__", "."): value for key, value in more.items()})
     return settings
@@ -52,8 +51,6 @@ def HagemannRow(row):
     if row["value"]:
         expect["step_time_s"] = float(row["value"])
     exclude = {"Kernel not available": "not run: the fused softmax kernel does not cover this shape"}.get(outcome, "")
-    if not exclude and not Divides(row):
-        exclude = NOT_DIVIDING
     trial = re.search(r"(\S+)\.xlsx.* trial (\d+)", row["citation"])
     source = f"{trial.group(1).split('/')[-1]}.xlsx, trial {trial.group(2)}"
     return Row(row["id"], settings, expect, kernel + ("" if row["sp"] else "; sequence parallelism not stated"), exclude,
@@ -84,8 +81,7 @@ def VtrainRow(row, hardware):
         "cluster.hardware": hardware, "training.precision": "fp16_mixed", "training.dropout": 0.1,
         "training.activation_checkpointing": "full", "training.attention": "eager"})
     line = re.search(r"row (\d+)", row["citation"]).group(1)
-    return Row(row["id"], settings, {"step_time_s": float(row["value"])}, f"row {line} of the source's file",
-               "" if Divides(row) else NOT_DIVIDING)
+    return Row(row["id"], settings, {"step_time_s": float(row["value"])}, f"row {line} of the source's file")
 
 
 def Vtrain(source):
@@ -176,7 +172,7 @@ def NarayananRow(row):
         rate = float(row["value"])
         expect = {"step_time_s": work / (rate * 1e12)}
         note = f"{rate:g} TFLOPS per GPU" + ("" if row["vpp"] or zero3 else "; virtual stages not stated, 1 presumed")
-    return Row(row["id"], settings, expect, note, "" if Divides(row) else NOT_DIVIDING, row["citation"])
+    return Row(row["id"], settings, expect, note, "", row["citation"])
 
 
 def Narayanan(source):
@@ -217,7 +213,7 @@ def SimuMaxRow(row):
         "cluster.hardware": "dgx-b200", "training.precision": MEGATRON_BF16, "training.dropout": 0,
         "training.activation_checkpointing": "none", "training.attention": "flash"})
     expect = {"step_time_s": float(row["value"]), "peak_allocated_bytes": round(float(row["second_value"]) * GIB)}
-    return Row(row["id"], settings, expect, note, "" if Divides(row) else NOT_DIVIDING, row["citation"])
+    return Row(row["id"], settings, expect, note, "", row["citation"])
 
 
 def SimuMax(source):

@@ -3,10 +3,10 @@
 import re
 
 from common import Int, ModelOf
-from megatron import NOT_DIVIDING, Divides, Layout
+from megatron import Divides, Layout
 from table import Row, Table
 
-UNEVEN = ("the source counts embedding and head as layers of the pipeline, so its stages are uneven")
+UNEVEN = "embedding and head count as layers of the pipeline, so its stages are uneven"
 
 
 def Precision(row):
@@ -33,8 +33,6 @@ def DgxcExclusion(row):
         return "JAX (MaxText, Paxml): how data and fsdp axes share the GPUs is not stated"
     if "finetune" in row["model"]:
         return "fine-tuning: micro-batch and what is trained (all weights or LoRA) not stated"
-    if not Divides(row):
-        return UNEVEN if row["model"].startswith("Llama3.1-405B") else NOT_DIVIDING
     return ""
 
 
@@ -44,8 +42,9 @@ def DgxcRow(row):
     tag = re.search(r"(\S+) @tag (\S+)", row["citation"])
     source = f"{tag.group(1)} @{tag.group(2)}"
     note = f"{row['layers']} layers of the full model" if "truncated" in row["notes"] else ""
-    if exclude and exclude not in (UNEVEN, NOT_DIVIDING):
+    if exclude:
         return Row(row["id"], {}, {}, f"{row['model']}, {row['gpus']} GPUs, {row['value']} s", exclude, source)
+    note = "; ".join(filter(None, (note, "" if Divides(row) else UNEVEN)))
     settings = RecipeModel(row)
     row = dict(row, sp="1" if row["tp"] != "1" else "0", ep=row["ep"] if row["experts"] else "1")
     settings.update(Layout(row, "zero1"))
@@ -86,8 +85,6 @@ def BridgeExclusion(row):
         return "Megatron-FSDP: recomputation and offload, which it leans on, not stated"
     if Int(row, "global_batch") != Int(row, "micro_batch") * Int(row, "dp") * Int(row, "grad_accum"):
         return "inconsistent as printed: the global batch is not micro-batch x accumulation x data-parallel ranks"
-    if row["layers"] and not Divides(row):
-        return UNEVEN
     return ""
 
 
@@ -96,8 +93,9 @@ def BridgeRow(row):
     rate = float(row["second_value"])
     release = re.search(r'section "([^"]+)"', row["citation"]).group(1)
     note = f"{row['precision']}; {row['value']} TFLOPS per GPU by the source's model FLOPs"
-    if exclude and exclude != UNEVEN:
+    if exclude:
         return Row(row["id"], {}, {}, f"{row['model']}, {row['gpus']} {row['accelerator']}; {note}", exclude, release)
+    note += "" if Divides(row) else "; " + UNEVEN
     row = dict(row, ep=row["ep"] or "1")
     if row["model"] in QWEN3_EXPERT:
         settings = ModelOf(dict(row, ffn=QWEN3_EXPERT[row["model"]]), "mixtral", name=row["model"].lower(),
