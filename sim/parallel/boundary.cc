@@ -1,61 +1,54 @@
 #include "sim/parallel/boundary.h"
 
-#include "sim/base/check.h"
-
 namespace simulate {
 
 namespace {
 
-// A collective that the compute stream waits for, as Megatron's autograd functions issue it.
-void Blocking(Environment& env, const Channel& channel, const char* name, CollectiveOp op, Bytes bytes) {
-  if (channel.size == 1) return;
-  StepWriter& writer = env.writer;
-  const StreamId compute = env.wiring.compute;
+TaskRef Start(Environment& env, const Channel& channel, const char* name, CollectiveOp op, Bytes bytes) {
+  if (channel.size == 1) return {};
   const CollectiveCall call{.op = op, .communicator = channel.communicator, .bytes = bytes,
                             .dtype = env.precision().compute};
-  const TaskRef task = writer.CollectiveFrom(compute, channel.stream, name, call);
-  writer.Wait(compute, task);
+  return env.writer.CollectiveFrom(env.wiring.compute, channel.stream, name, call);
 }
 
 }  // namespace
 
-void EmitBoundary(Environment& env, const Operator& op, bool backward) {
+TaskRef StartBoundary(Environment& env, const Operator& op, bool backward) {
   const Wiring& wires = env.wiring;
   const bool sequence = env.scenario.parallelism.sequence_parallel;
   const Bytes bytes = op.boundary_bytes;
+  const auto gather = [&] { return Start(env, wires.tensor, "tensor all_gather", CollectiveOp::kAllGather, bytes); };
+  const auto reduce = [&] {
+    return sequence ? Start(env, wires.tensor, "tensor reduce_scatter", CollectiveOp::kReduceScatter, bytes)
+                    : Start(env, wires.tensor, "tensor all_reduce", CollectiveOp::kAllReduce, bytes);
+  };
   switch (op.boundary) {
-    case Boundary::kNone: return;
+    case Boundary::kNone: return {};
     case Boundary::kTensorEnter:
-      if (!backward && sequence) Blocking(env, wires.tensor, "tensor all_gather", CollectiveOp::kAllGather, bytes);
-      if (backward && op.boundary_again) {
-        Blocking(env, wires.tensor, "tensor all_gather again", CollectiveOp::kAllGather, bytes);
-      }
-      if (backward) {
-        Blocking(env, wires.tensor, sequence ? "tensor reduce_scatter" : "tensor all_reduce",
-                 sequence ? CollectiveOp::kReduceScatter : CollectiveOp::kAllReduce, bytes);
-      }
-      return;
+      if (backward) return reduce();
+      return sequence ? gather() : TaskRef{};
     case Boundary::kTensorLeave:
-      if (!backward) {
-        Blocking(env, wires.tensor, sequence ? "tensor reduce_scatter" : "tensor all_reduce",
-                 sequence ? CollectiveOp::kReduceScatter : CollectiveOp::kAllReduce, bytes);
-      } else if (sequence) {
-        Blocking(env, wires.tensor, "tensor all_gather", CollectiveOp::kAllGather, bytes);
-      }
-      return;
+      if (!backward) return reduce();
+      return sequence ? gather() : TaskRef{};
     case Boundary::kVocabReduce:
-      if (!backward) Blocking(env, wires.tensor, "vocabulary all_reduce", CollectiveOp::kAllReduce, bytes);
-      return;
+      return backward ? TaskRef{} : Start(env, wires.tensor, "vocabulary all_reduce", CollectiveOp::kAllReduce, bytes);
     case Boundary::kContextKeyValue:
-      Blocking(env, wires.context, backward ? "context reduce_scatter" : "context all_gather",
-               backward ? CollectiveOp::kReduceScatter : CollectiveOp::kAllGather, bytes);
-      return;
+      return backward ? Start(env, wires.context, "context reduce_scatter", CollectiveOp::kReduceScatter, bytes)
+                      : Start(env, wires.context, "context all_gather", CollectiveOp::kAllGather, bytes);
     case Boundary::kExpertDispatch:
+      return Start(env, wires.expert, "expert dispatch", CollectiveOp::kAllToAll, bytes);
     case Boundary::kExpertCombine:
-      Blocking(env, wires.expert, op.boundary == Boundary::kExpertDispatch ? "expert dispatch" : "expert combine",
-               CollectiveOp::kAllToAll, bytes);
-      return;
+      return Start(env, wires.expert, "expert combine", CollectiveOp::kAllToAll, bytes);
   }
+  return {};
+}
+
+void EmitBoundary(Environment& env, const Operator& op, bool backward) {
+  env.writer.Wait(env.wiring.compute, StartBoundary(env, op, backward));
+}
+
+TaskRef StartGatherAgain(Environment& env, const Operator& op) {
+  return Start(env, env.wiring.tensor, "tensor all_gather again", CollectiveOp::kAllGather, op.boundary_bytes);
 }
 
 }  // namespace simulate

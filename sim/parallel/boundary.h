@@ -6,6 +6,13 @@
 
 namespace simulate {
 
+// Issues the boundary's collective from the compute stream, which does not wait yet. Not valid: there is none.
+[[nodiscard]] TaskRef StartBoundary(Environment& environment, const Operator& op, bool backward);
+
+// ... and lets the compute stream wait for it.
 void EmitBoundary(Environment& environment, const Operator& op, bool backward);
+
+// Sequence parallelism does not keep a product's gathered input: its backward gathers it again.
+[[nodiscard]] TaskRef StartGatherAgain(Environment& environment, const Operator& op);
 
 }  // namespace simulate

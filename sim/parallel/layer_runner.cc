@@ -67,40 +67,66 @@ bool HasWeightGradient(const Operator& op) {
 
 }  // namespace
 
-// In a split backward: whether this event waits for Weight. Put off are the weight-gradient products, the gradients
-// that they write, and the frees that follow such an operator: of what it saved and of the gradient that it read.
+bool LayerRunner::PutsOffWeights(const Layer& layer, uint32_t op) const {
+  if (!HasWeightGradient(layer.operators[op])) return false;
+  if (split_) return true;
+  const bool overlaps = env_.scenario.training.runtime == Runtime::kMegatron && env_.wiring.tensor.size > 1;
+  return overlaps && op > 0 && layer.operators[op - 1].boundary == Boundary::kTensorEnter;
+}
+
+// Whether this event of a backward waits. Put off are weight-gradient products, the gradients that they write, and
+// the frees that follow such an operator: of what it saved and of the gradient that it read.
 bool LayerRunner::PutOff(State& state, const Layer& layer, const LayerEvent& event) {
-  if (!split_) return false;
+  std::vector<Deferred>& list = split_ ? state.deferred : state.held;
   switch (event.kind) {
     case LayerEventKind::kGradientAllocate:
     case LayerEventKind::kGradientReady:
-      if (!HasWeightGradient(layer.operators[event.op])) return false;
-      state.deferred.push_back({event, kNoBuffer});
+      if (!PutsOffWeights(layer, event.op)) return false;
+      list.push_back({event, kNoBuffer});
       return true;
     case LayerEventKind::kRun:
-      consuming_ = event.backward && HasWeightGradient(layer.operators[event.op]);
-      if (consuming_) state.deferred.push_back({event, kNoBuffer});
+      consuming_ = event.backward && PutsOffWeights(layer, event.op);
+      if (consuming_) list.push_back({event, kNoBuffer});
       return false;
     case LayerEventKind::kFree:
       if (!consuming_ || Slot(state, event.slot) == kNoBuffer) return false;
-      state.deferred.push_back({event, std::exchange(Slot(state, event.slot), kNoBuffer)});
+      list.push_back({event, std::exchange(Slot(state, event.slot), kNoBuffer)});
       return true;
     default: return false;
   }
 }
 
-void LayerRunner::Weight(int64_t micro_batch, uint32_t use) {
-  State& state = StateOf(micro_batch, use);
-  env_.writer.SetLayer(use);
-  for (const Deferred& deferred : state.deferred) {
-    switch (deferred.event.kind) {
-      case LayerEventKind::kGradientAllocate: data_parallel_.AllocateGradient(use, deferred.event.parameter); break;
-      case LayerEventKind::kRun: PlayRun(use, deferred.event, Kernels::kWeightOnly); break;
-      case LayerEventKind::kFree: env_.writer.Free(deferred.buffer); break;
-      default: data_parallel_.GradientReady(use, deferred.event.parameter); break;
+void LayerRunner::PlayDeferred(uint32_t use, std::vector<Deferred>& deferred) {
+  for (const Deferred& put_off : std::exchange(deferred, {})) {
+    switch (put_off.event.kind) {
+      case LayerEventKind::kGradientAllocate: data_parallel_.AllocateGradient(use, put_off.event.parameter); break;
+      case LayerEventKind::kRun: PlayRun(use, put_off.event, Kernels::kWeightOnly); break;
+      case LayerEventKind::kFree: env_.writer.Free(put_off.buffer); break;
+      default: data_parallel_.GradientReady(use, put_off.event.parameter); break;
     }
   }
-  state.deferred.clear();
+}
+
+void LayerRunner::Weight(int64_t micro_batch, uint32_t use) {
+  env_.writer.SetLayer(use);
+  PlayDeferred(use, StateOf(micro_batch, use).deferred);
+}
+
+// One gather serves all products that read the same input; the gradients of the input are computed beside it.
+void LayerRunner::GatherAgain(State& state, const Layer& layer, const LayerEvent& event) {
+  const Operator& op = layer.operators[event.op];
+  if (!event.backward || !op.boundary_again) return;
+  if (!state.gathered_again.valid()) state.gathered_again = StartGatherAgain(env_, op);
+  if (!consuming_) env_.writer.Wait(env_.wiring.compute, state.gathered_again);
+}
+
+// The backward collective into a column-parallel region, with the weight gradients beside it.
+void LayerRunner::PlayEnterBackward(State& state, uint32_t use, const Operator& op) {
+  consuming_ = false;
+  const TaskRef reduced = StartBoundary(env_, op, true);
+  env_.writer.Wait(env_.wiring.compute, std::exchange(state.gathered_again, {}));
+  PlayDeferred(use, state.held);
+  env_.writer.Wait(env_.wiring.compute, reduced);
 }
 
 void LayerRunner::PlayRun(uint32_t use, const LayerEvent& event, Kernels which) {
@@ -133,7 +159,10 @@ void LayerRunner::Play(State& state, uint32_t use, const std::vector<LayerEvent>
         writer.Free(Slot(state, event.slot));
         Slot(state, event.slot) = kNoBuffer;
         break;
-      case LayerEventKind::kRun: PlayRun(use, event, split_ ? Kernels::kAllButWeight : Kernels::kAll); break;
+      case LayerEventKind::kRun:
+        GatherAgain(state, layer, event);
+        PlayRun(use, event, consuming_ ? Kernels::kAllButWeight : Kernels::kAll);
+        break;
       case LayerEventKind::kAccumulate: {
         const Kernel add = AccumulateWork(layer.tensors[event.tensor]);
         writer.Kernel(env_.wiring.compute, add.name, add.work, add.host);
@@ -142,7 +171,13 @@ void LayerRunner::Play(State& state, uint32_t use, const std::vector<LayerEvent>
       case LayerEventKind::kGradientAllocate: data_parallel_.AllocateGradient(use, event.parameter); break;
       case LayerEventKind::kGradientReady: data_parallel_.GradientReady(use, event.parameter); break;
       case LayerEventKind::kBoundaryForward: EmitBoundary(env_, layer.operators[event.op], false); break;
-      case LayerEventKind::kBoundaryBackward: EmitBoundary(env_, layer.operators[event.op], true); break;
+      case LayerEventKind::kBoundaryBackward:
+        if (layer.operators[event.op].boundary == Boundary::kTensorEnter) {
+          PlayEnterBackward(state, use, layer.operators[event.op]);
+        } else {
+          EmitBoundary(env_, layer.operators[event.op], true);
+        }
+        break;
     }
   }
 }
@@ -249,6 +284,7 @@ void LayerRunner::Backward(int64_t micro_batch, uint32_t use, bool split) {
   const BackwardPass& pass = found->second;
   split_ = split;
   Play(state, use, pass.events);
+  SIM_CHECK(state.held.empty(), where.name, ": weight gradients are left over");
   split_ = consuming_ = false;
   HandGradientsOver(micro_batch, use, state, pass);
   for (BufferId& buffer : state.slots) {  // outputs that other uses read
@@ -271,7 +307,10 @@ void LayerRunner::SetOutputGradient(int64_t micro_batch, uint32_t use, BufferId 
 }
 
 BufferId LayerRunner::TakeInputGradient(int64_t micro_batch, uint32_t use) {
-  return std::exchange(StateOf(micro_batch, use).input_gradient, kNoBuffer);
+  const BufferId gradient = std::exchange(StateOf(micro_batch, use).input_gradient, kNoBuffer);
+  if (gradient != kNoBuffer || use == 0) return gradient;
+  // This rank holds the use before, too, but for other micro-batches (DualPipe).
+  return std::exchange(StateOf(micro_batch, use - 1).output_gradients[0], kNoBuffer);
 }
 
 const Tensor& LayerRunner::HiddenState(uint32_t use) const {

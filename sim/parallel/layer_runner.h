@@ -5,6 +5,10 @@
 // input; its backward recomputes the forward, keeping what autograd saves, and then runs as usual.
 // Selective checkpointing drops the attention core's tensors only (Korthikanti et al. 2022, section 5).
 //
+// Weight gradients can be put off: to a later call of Weight (zero-bubble pipelines), or until the backward
+// collective of a column-parallel region has been issued, which they then overlap (Megatron-LM's
+// LinearWithGradAccumulationAndAsyncCommunication).
+//
 // Storage between uses: the hidden state moves from one use to the next, and so does its gradient on the
 // way back; other outputs (encoder output, shared position bias) stay with their producer and collect
 // their gradient from all consumers.
@@ -51,7 +55,9 @@ class LayerRunner {
     std::vector<BufferId> slots;                // by slot of model/liveness.h
     std::vector<BufferId> output_gradients;     // by output, collected from the consumers
     BufferId input_gradient = kNoBuffer;
-    std::vector<Deferred> deferred;
+    std::vector<Deferred> deferred;             // until Weight
+    std::vector<Deferred> held;                 // until the collective that they overlap has been issued
+    TaskRef gathered_again;                     // the input that held products read
   };
   State& StateOf(int64_t micro_batch, uint32_t use);
   BufferId& Slot(State& state, uint32_t slot);
@@ -62,6 +68,10 @@ class LayerRunner {
   enum class Kernels { kAll, kAllButWeight, kWeightOnly };
   void PlayRun(uint32_t use, const LayerEvent& event, Kernels which);
   [[nodiscard]] bool PutOff(State& state, const Layer& layer, const LayerEvent& event);
+  [[nodiscard]] bool PutsOffWeights(const Layer& layer, uint32_t op) const;
+  void PlayDeferred(uint32_t use, std::vector<Deferred>& deferred);
+  void GatherAgain(State& state, const Layer& layer, const LayerEvent& event);
+  void PlayEnterBackward(State& state, uint32_t use, const Operator& op);
   void CollectOutputGradients(int64_t micro_batch, uint32_t use, State& state, BackwardOptions& options);
   void HandGradientsOver(int64_t micro_batch, uint32_t use, State& state, const BackwardPass& pass);
 

@@ -66,6 +66,7 @@ class StageWriter {
               const std::vector<std::vector<uint32_t>>& split, const std::vector<StageSchedule>& schedule, int64_t stage)
       : env_(env), data_parallel_(data_parallel), shape_(shape), split_(split), schedule_(schedule[static_cast<size_t>(stage)]),
         stage_(stage), runner_(env, data_parallel), backwards_(static_cast<size_t>(ChunksPerStage(shape)), 0),
+        weights_(backwards_),
         per_chunk_(shape.kind == PipelineScheduleKind::kDualPipe ? shape.micro_batches / 2 : shape.micro_batches),
         ahead_(ChunksPerStage(shape) > 1) {}
 
@@ -124,9 +125,10 @@ class StageWriter {
     w.SetLayer(uses.back());
     if (Neighbour(work, +1) >= 0) runner_.SetOutputGradient(work.micro_batch, uses.back(), Received(work));
     int64_t& done = backwards_[static_cast<size_t>(work.chunk)];
+    const bool split = work.kind == WorkKind::kBackwardInput;
+    if (!split) ++weights_[static_cast<size_t>(work.chunk)];
     data_parallel_.SetMicroStep(done++, per_chunk_);
     data_parallel_.BeginBackward();
-    const bool split = work.kind == WorkKind::kBackwardInput;
     for (auto use = uses.rbegin(); use != uses.rend(); ++use) runner_.Backward(work.micro_batch, *use, split);
     if (!split) data_parallel_.EndBackward();
     if (const auto output = outputs_.find({work.micro_batch, work.chunk}); output != outputs_.end()) {
@@ -143,6 +145,7 @@ class StageWriter {
   void Weight(const StageWork& work) {
     const auto& uses = UsesOf(work);
     env_.writer.SetPhase(Phase::kBackward);
+    data_parallel_.SetMicroStep(weights_[static_cast<size_t>(work.chunk)]++, per_chunk_);
     for (auto use = uses.rbegin(); use != uses.rend(); ++use) runner_.Weight(work.micro_batch, *use);
     data_parallel_.EndBackward();
   }
@@ -204,6 +207,7 @@ class StageWriter {
   int64_t stage_;
   LayerRunner runner_;
   std::vector<int64_t> backwards_;  // done, by chunk
+  std::vector<int64_t> weights_;
   int64_t per_chunk_;
   bool ahead_;
   std::map<PieceKey, BufferId> outputs_;          // kept until their backward
