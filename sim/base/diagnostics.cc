@@ -125,6 +125,13 @@ void Diagnostics::Deduplicate() {
                           [](const Diagnostic& d) { return d.severity == Severity::kError; });
 }
 
+void Diagnostics::DropWarningsAfter(size_t count) {
+  const auto first = diagnostics_.begin() + static_cast<std::ptrdiff_t>(std::min(count, diagnostics_.size()));
+  diagnostics_.erase(std::remove_if(first, diagnostics_.end(),
+                                    [](const Diagnostic& d) { return d.severity == Severity::kWarning; }),
+                     diagnostics_.end());
+}
+
 const std::string* Diagnostics::Line(const SourceLocation& where) const {
   const auto found = lines_by_file_.find(where.file);
   if (found == lines_by_file_.end() || where.line < 1) return nullptr;

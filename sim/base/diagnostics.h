@@ -13,6 +13,7 @@
 // proposes a fix. All errors of one input are collected and shown in one go.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -56,6 +57,8 @@ class Diagnostics {
 
   // Drops exact repetitions, as the points of a sweep make them.
   void Deduplicate();
+  // Drops the warnings after the first `count` diagnostics: advice that comes too late for a run that was made.
+  void DropWarningsAfter(size_t count);
 
   [[nodiscard]] bool HasErrors() const { return errors_ > 0; }
   [[nodiscard]] int64_t errors() const { return errors_; }

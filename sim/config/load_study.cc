@@ -216,7 +216,10 @@ class StudyLoader {
   bool ReadRow(const ReferenceRow& row, Study* study, Scenario* out) {
     std::vector<LocatedSetting> settings = row.settings;
     settings.insert(settings.end(), overrides_.begin(), overrides_.end());  // the command line has the last word
-    if (!ReadWith(settings, out)) return false;
+    const size_t before = d_.all().size();
+    const bool ok = ReadWith(settings, out);
+    d_.DropWarningsAfter(before);  // the run was made as it is
+    if (!ok) return false;
     for (const ReferencePoint& point : row.points) {
       out->reference.push_back(study->reference.points.size());
       study->reference.points.push_back(point);

@@ -94,6 +94,16 @@ TEST_CASE("warnings alone are no errors, and repetitions are dropped") {
   CHECK(d.errors() == 2);
 }
 
+TEST_CASE("later warnings can be dropped, errors stay") {
+  Diagnostics d;
+  d.Warning("kept");
+  d.Warning("dropped");
+  d.Error("bad");
+  d.DropWarningsAfter(1);
+  CHECK(d.Render() == "warning: kept\n\nerror: bad\n");
+  CHECK(d.errors() == 1);
+}
+
 TEST_CASE("colour is only added when asked for") {
   Diagnostics d;
   d.Error("bad");
