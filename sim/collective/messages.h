@@ -11,10 +11,13 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "sim/base/units.h"
 #include "sim/cluster/topology.h"
+#include "sim/spec/cluster.h"
+#include "sim/spec/collective.h"
 
 namespace simulate {
 
@@ -39,5 +42,19 @@ struct MessageSchedule {
   std::vector<LinkId> links;
   std::vector<MessageDependency> dependencies;
 };
+
+struct ExpandOptions {
+  Protocol protocol = Protocol::kLL;  // whose costs per hop each message pays
+  uint32_t chunks = 64;               // of a tree's pipeline
+};
+
+// One collective of one group. kRing: one ring per NIC that the group uses in a node (one ring inside a single
+// node), each in its own rotation, so that a lane stays on its rail. kTree: two trees, each for half of the
+// data; members of a node form a chain. kPairwise: one message for every ordered pair; sendrecv: to the next member.
+// REQUIRES: the algorithm exists for the operation (ring: all_reduce, all_gather, reduce_scatter; tree:
+// all_reduce; pairwise: all_to_all, sendrecv).
+[[nodiscard]] MessageSchedule ExpandMessages(const HardwareSpec& hardware, const Topology& topology, CollectiveOp op,
+                                             Algorithm algorithm, std::span<const uint32_t> group, Bytes bytes,
+                                             const ExpandOptions& options = {});
 
 }  // namespace simulate
