@@ -15,6 +15,7 @@
 #include "sim/config/search_path.h"
 #include "sim/study/collective_command.h"
 #include "sim/study/command.h"
+#include "sim/study/topology_command.h"
 
 #ifndef SIMULATE_VERSION
 #define SIMULATE_VERSION "unknown"
@@ -78,6 +79,7 @@ int RunCommandLine(int argc, char** argv) {
   AddRunCommand(app, command);
   AddCheckCommand(app, command);
   AddCollectiveCommand(app, command);
+  AddTopologyCommand(app, command);
   try {
     const int code = Parse(app, argc, argv, command);
     return Print(out.str(), code);

@@ -103,6 +103,7 @@ int Run(const Options& options, Command& command) {
   std::optional<Study> study;
   if (SplitSettings(options.set, &overrides, diagnostics)) {
     study = LoadStudy(options.scenario, command.search, overrides, diagnostics);
+    if (study && !CheckLinks(study->points, diagnostics)) study.reset();
   }
   command.err << diagnostics.Render();
   if (!study) return kExitBadInput;

@@ -136,6 +136,11 @@ VertexKind Topology::vertex_kind(VertexId vertex) const { return graph_->vertice
 VertexId Topology::vertex_of(uint32_t accelerator) const { return graph_->accelerator_vertex[accelerator]; }
 LinkId Topology::LinkBetween(VertexId from, VertexId to) const { return graph_->Between(from, to); }
 
+bool Topology::HasLink(const std::string& from, const std::string& to) const {
+  return std::any_of(graph_->links.begin(), graph_->links.end(),
+                     [&](const Link& link) { return VertexName(link.from) == from && VertexName(link.to) == to; });
+}
+
 std::vector<VertexId> Topology::ExitsOf(uint32_t accelerator) const {
   const Graph& g = *graph_;
   std::vector<VertexId> exits = g.is_explicit ? g.exits[accelerator] : g.exits[accelerator % g.per_node];

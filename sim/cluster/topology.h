@@ -67,6 +67,7 @@ class Topology {
   // The link between two vertices; none if they are not neighbours.
   static constexpr LinkId kNoLink = UINT32_MAX;
   [[nodiscard]] LinkId LinkBetween(VertexId from, VertexId to) const;
+  [[nodiscard]] bool HasLink(const std::string& from, const std::string& to) const;
   // Links from one accelerator to another, in order.
   [[nodiscard]] std::vector<LinkId> Route(uint32_t from, uint32_t to) const;
   // The same between any two vertices, added to `route`. False if there is no way.

@@ -50,7 +50,7 @@ CollectiveCost Price(const HardwareSpec& hardware, const Shape& shape, Protocol 
   cost.algorithm = shape.algorithm;
   cost.protocol = protocol;
   cost.channels = shape.channels;
-  cost.cores = shape.channels;
+  cost.cores = library.kind == LibraryKind::kNeuron ? 0 : shape.channels;  // Neuron has cores of its own for this
   cost.bottleneck = shape.bottleneck;
   cost.latency = p.base;
   if (library.copy_share > 0.0 && hardware.accelerator.memory_bandwidth.value() > 0.0) {

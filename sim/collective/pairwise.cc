@@ -69,6 +69,17 @@ Chain AddSend(uint32_t from, uint32_t to, double network_inflation, Traffic& tra
   return chain;
 }
 
+Chain AddMesh(CollectiveOp op, const Placement& placement, Traffic& traffic) {
+  Chain chain = AddAllToAll(placement, 1.0, traffic);
+  if (op != CollectiveOp::kAllReduce) return chain;
+  AddAllToAll(placement, 1.0, traffic);
+  chain.scale_up_hops *= 2.0;
+  chain.network_hops *= 2.0;
+  chain.scale_up_latency *= 2.0;
+  chain.network_latency *= 2.0;
+  return chain;
+}
+
 Chain AddHierarchical(CollectiveOp op, const Placement& placement, Traffic& traffic) {
   const double passes = op == CollectiveOp::kAllReduce ? 2.0 : 1.0;
   const auto nodes = static_cast<double>(placement.nodes.size());

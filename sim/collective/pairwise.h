@@ -19,6 +19,9 @@ Chain AddShift(const Placement& placement, double network_inflation, Traffic& tr
 // One message between two accelerators, per byte.
 Chain AddSend(uint32_t from, uint32_t to, double network_inflation, Traffic& traffic);
 
+// All-gather or reduce-scatter by an exchange of all with all in one hop; an all-reduce is both, one after the other.
+Chain AddMesh(CollectiveOp op, const Placement& placement, Traffic& traffic);
+
 // Hierarchical all-reduce: reduce-scatter in the node, all-reduce of each part along its rail,
 // all-gather in the node: 2(r-1)/r*S on scale-up links, 2(N-1)/N*S/r per member on the network,
 // 2(r-1) + 2(N-1) hops. All-gather and reduce-scatter: half of it.

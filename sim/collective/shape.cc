@@ -72,9 +72,9 @@ Chain AddGroup(const HardwareSpec& hardware, Algorithm algorithm, CollectiveOp o
       return op == CollectiveOp::kSendRecv ? AddShift(placement, inflation, traffic) : AddAllToAll(placement, inflation, traffic);
     }
     case Algorithm::kHierarchical: return AddHierarchical(op, placement, traffic);
+    case Algorithm::kDirect: return AddMesh(op, placement, traffic);
     case Algorithm::kRing:
-    case Algorithm::kTorus:
-    case Algorithm::kDirect: return AddRing(op, placement, 1.0 / hardware.library.ring_network_share, traffic);
+    case Algorithm::kTorus: return AddRing(op, placement, 1.0 / hardware.library.ring_network_share, traffic);
   }
   return {};
 }
@@ -87,6 +87,8 @@ std::vector<Algorithm> Candidates(const HardwareSpec& hardware, const Topology& 
   const Algorithm ring = torus ? Algorithm::kTorus : Algorithm::kRing;
   const bool reducible = op == CollectiveOp::kAllReduce || op == CollectiveOp::kAllGather || op == CollectiveOp::kReduceScatter;
   std::vector<Algorithm> candidates = {ring};
+  // Neuron sends small messages straight from every member to every other ("mesh", below 1 MB on trn2).
+  if (library == LibraryKind::kNeuron && reducible && !placement.SpansNodes()) candidates.push_back(Algorithm::kDirect);
   if ((library == LibraryKind::kNeuron || library == LibraryKind::kGeneric) && reducible && placement.SpansNodes()) {
     candidates.push_back(Algorithm::kHierarchical);
   }

@@ -1,15 +1,66 @@
 #include "sim/study/simulate.h"
 
+#include "absl/strings/str_cat.h"
 #include "sim/parallel/build_program.h"
 #include "sim/study/parallel_for.h"
 
 namespace simulate {
 
+namespace {
+
+// `from -> to`, as links are printed.
+std::pair<std::string, std::string> EndsOf(const std::string& link) {
+  const size_t arrow = link.find("->");
+  if (arrow == std::string::npos) return {link, ""};
+  const auto trim = [](std::string s) {
+    s.erase(0, s.find_first_not_of(' '));
+    s.erase(s.find_last_not_of(' ') + 1);
+    return s;
+  };
+  return {trim(link.substr(0, arrow)), trim(link.substr(arrow + 2))};
+}
+
+std::vector<LinkChange> LinkChanges(const std::vector<Perturbation>& perturbations) {
+  std::vector<LinkChange> changes;
+  for (const Perturbation& p : perturbations) {
+    if (p.link.empty()) continue;
+    const auto [from, to] = EndsOf(p.link);
+    changes.push_back({from, to, p.bandwidth});
+  }
+  return changes;
+}
+
+}  // namespace
+
+bool CheckLinks(const std::vector<Scenario>& points, Diagnostics& diagnostics) {
+  for (const Scenario& point : points) {
+    const std::vector<LinkChange> changes = LinkChanges(point.perturb);
+    if (changes.empty()) continue;
+    const Topology healthy(point.hardware, point.gpus);
+    for (const LinkChange& change : changes) {
+      if (healthy.HasLink(change.from, change.to)) continue;
+      Diagnostic& d = diagnostics.Error(absl::StrCat("`", point.hardware.name, "` has no link `", change.from, " -> ", change.to, "`"));
+      d.help.push_back(absl::StrCat("links are named as `", healthy.LinkName(0), "`; `simulate topology` prints them"));
+      return false;
+    }
+    const Topology changed(point.hardware, point.gpus, changes);
+    std::vector<LinkId> route;
+    for (uint32_t a = 1; a < changed.accelerator_count(); ++a) {
+      route.clear();
+      if (changed.AppendRoute(changed.vertex_of(0), changed.vertex_of(a), &route)) continue;
+      diagnostics.Error(absl::StrCat("with its failed links `", point.hardware.name, "` has no way from ",
+                                     changed.VertexName(changed.vertex_of(0)), " to ", changed.VertexName(changed.vertex_of(a))));
+      return false;
+    }
+  }
+  return true;
+}
+
 Simulation Simulate(const Scenario& scenario, const SimulationOptions& options) {
   Simulation result;
   result.program = BuildProgram(scenario);
   const AcceleratorSpec& accelerator = scenario.hardware.accelerator;
-  const Topology topology(scenario.hardware, scenario.gpus);
+  const Topology topology(scenario.hardware, scenario.gpus, LinkChanges(scenario.perturb));
   const KernelModel kernels(accelerator);
   const HostModel host(accelerator.host, scenario.training.runtime);
   const CollectiveModel collectives(scenario.hardware, topology);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "sim/base/diagnostics.h"
 #include "sim/engine/engine.h"
 #include "sim/report/report.h"
 #include "sim/spec/scenario.h"
@@ -23,6 +24,9 @@ struct Simulation {
 
 // Scenario -> Program -> Timeline -> Report. REQUIRES: config/ accepted the scenario.
 [[nodiscard]] Simulation Simulate(const Scenario& scenario, const SimulationOptions& options = {});
+
+// Whether the links that `perturb` names exist, and all accelerators still reach each other. Cheap without such links.
+[[nodiscard]] bool CheckLinks(const std::vector<Scenario>& points, Diagnostics& diagnostics);
 
 // The points of a sweep on `threads` threads (0: one per processor), each a whole simulation of its own; results in
 // the order of the points whatever the threads did. `progress(done, all)` is called from one thread at a time.
