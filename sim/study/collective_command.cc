@@ -2,13 +2,16 @@
 
 #include <fstream>
 #include <memory>
+#include <numeric>
 #include <optional>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "sim/base/quantity_text.h"
+#include "sim/collective/messages.h"
 #include "sim/config/read_cluster.h"
+#include "sim/engine/message_replay.h"
 #include "sim/study/collective_accuracy.h"
 #include "sim/study/collective_table.h"
 
@@ -80,6 +83,26 @@ int PrintAccuracy(const CollectiveOptions& options, Command& command, Diagnostic
   return written ? kExitDone : kExitBadInput;
 }
 
+// The times again, every message of the ring, tree or exchange a flow of its own.
+void PrintReplayed(const HardwareSpec& hardware, const Topology& topology, int64_t gpus, const std::vector<CollectiveRow>& rows,
+                   std::ostream& out) {
+  std::vector<uint32_t> group(static_cast<size_t>(gpus));
+  std::iota(group.begin(), group.end(), 0u);
+  std::vector<double> bandwidth;
+  for (const Link& link : topology.links()) bandwidth.push_back(link.bandwidth.value());
+  out << absl::StrFormat("\n# message by message\n%13s  %11s  %12s\n", "# size (B)", "time (us)", "messages");
+  for (const CollectiveRow& row : rows) {
+    if (row.algorithm != Algorithm::kRing && row.algorithm != Algorithm::kTree && row.algorithm != Algorithm::kPairwise) {
+      out << absl::StrFormat("%13d  %11s  (%s has no messages between members)\n", row.bytes.value(), "-", Name(row.algorithm));
+      continue;
+    }
+    const MessageSchedule schedule =
+        ExpandMessages(hardware, topology, row.op, row.algorithm, group, row.bytes, {row.protocol, 64});
+    const MessageOutcome outcome = ReplayMessages(schedule, bandwidth);
+    out << absl::StrFormat("%13d  %11.2f  %12d\n", row.bytes.value(), outcome.end.seconds().value() * 1e6, outcome.messages);
+  }
+}
+
 int PrintTable(const CollectiveOptions& options, Command& command, Diagnostics& diagnostics) {
   const std::optional<CollectiveOp> op = ChooseOp(options.op, diagnostics);
   const CollectiveChoice choice = ChooseHow(options, diagnostics);
@@ -99,6 +122,7 @@ int PrintTable(const CollectiveOptions& options, Command& command, Diagnostics& 
   const CollectiveModel model(*hardware, topology, choice);
   const std::vector<CollectiveRow> rows = CollectiveTable(topology, model, *op, gpus, sizes);
   command.out << (options.json ? CollectiveTableJson(rows) : CollectiveTableText(rows));
+  if (options.messages && !options.json) PrintReplayed(*hardware, topology, gpus, rows, command.out);
   return kExitDone;
 }
 
@@ -138,6 +162,7 @@ void AddCollectiveCommand(CLI::App& app, Command& command) {
   sub->add_option("--algorithm", options->algorithm, "only this one, as NCCL_ALGO");
   sub->add_option("--protocol", options->protocol, "only this one, as NCCL_PROTO");
   sub->add_flag("--json", options->json, "print one JSON object");
+  sub->add_flag("--messages", options->messages, "also replay every message as a flow of its own");
   sub->add_option("--measured", options->measured, "CSV of measured collectives to compare with");
   sub->add_option("--markdown", options->markdown, "write the comparison as a page, with a plot beside it");
   sub->callback([options, &command] { command.exit_code = RunCollective(*options, command); });

@@ -17,6 +17,7 @@ struct CollectiveOptions {
   std::string algorithm;              // empty: the fastest
   std::string protocol;
   bool json = false;
+  bool messages = false;              // replay every message as well (`fidelity: messages`)
   std::string measured;               // CSV of measurements
   std::string markdown;               // accuracy page to write
 };
