@@ -11,10 +11,16 @@
 namespace simulate {
 namespace {
 
-// The time of one megabyte: latency decides between short ways, bandwidth between wide and narrow ones.
-double Weight(const Link& link) {
+// The time of one megabyte: latency decides between short ways, bandwidth between wide and narrow ones. Hosts and
+// NICs are no thoroughfare: accelerators reach each other through them only where there is no other way.
+double Weight(const Topology::Graph& graph, const Link& link) {
   constexpr double kProbeBytes = 1e6;
-  return link.latency.value() + kProbeBytes / link.bandwidth.value();
+  constexpr double kDetour = 1.0;
+  const auto awkward = [&](VertexId v) {
+    return graph.vertices[v].kind == VertexKind::kHost || graph.vertices[v].kind == VertexKind::kNic;
+  };
+  const double detour = awkward(link.from) || awkward(link.to) ? kDetour : 0.0;
+  return detour + link.latency.value() + kProbeBytes / link.bandwidth.value();
 }
 
 // Follows the tree back from `to` to `from`; both are offset by `first_*` where the tree is a node's.
@@ -65,7 +71,7 @@ RouteTree ShortestRoutes(const Topology::Graph& graph, VertexId source, VertexId
   const size_t count = boost::num_vertices(graph.graph);
   std::vector<double> weight(graph.links.size());
   for (size_t i = 0; i < weight.size(); ++i) {
-    weight[i] = graph.links[i].bandwidth.value() > 0.0 ? Weight(graph.links[i]) : std::numeric_limits<double>::max();
+    weight[i] = graph.links[i].bandwidth.value() > 0.0 ? Weight(graph, graph.links[i]) : std::numeric_limits<double>::max();
   }
   std::vector<VertexId> predecessor(count);
   std::vector<double> distance(count);

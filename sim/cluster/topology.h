@@ -6,7 +6,8 @@
 //   between nodes    up to the lowest common switch and down again (a level's switches that spread
 //                    traffic evenly are one vertex, its links one link of their joint bandwidth);
 //                    Dijkstra over the switches where the fabric is not a hierarchy or has failures.
-// A route weighs its links by their latency plus the time of 1 MB; equal routes: lowest link first.
+// A route weighs its links by their latency plus the time of 1 MB, and passes through hosts and NICs only
+// where there is no other way; equal routes: lowest link first.
 //
 // Absent on purpose: packets, queues, adaptive routing. Traffic is a fluid.
 // Routes are cached: one Topology serves one thread.

@@ -49,6 +49,7 @@ CollectiveCost Price(const HardwareSpec& hardware, const Shape& shape, Protocol 
   CollectiveCost cost;
   cost.algorithm = shape.algorithm;
   cost.protocol = protocol;
+  cost.inflation = slowdown;
   cost.channels = shape.channels;
   cost.cores = library.kind == LibraryKind::kNeuron ? 0 : shape.channels;  // Neuron has cores of its own for this
   cost.bottleneck = shape.bottleneck;

@@ -40,6 +40,7 @@ struct CollectiveCost {
   Seconds time;                    // alone on an idle network: latency + transfer
   std::vector<LinkLoad> loads;     // links that carry the same for all calls are listed once
   LinkId bottleneck = 0;
+  double inflation = 1.0;          // what the protocol makes of every byte on the wire
   int cores = 0;                   // compute units that its channels occupy on every member
   BytesPerSecond memory_traffic;   // on every member, while it runs at full speed
   Confidence confidence = Confidence::kCoarse;

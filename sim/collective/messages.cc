@@ -11,14 +11,16 @@ namespace {
 
 class Expander {
  public:
-  Expander(const HardwareSpec& hardware, const Topology& topology, Protocol protocol)
-      : topology_(topology), protocol_(hardware.library.protocols[static_cast<size_t>(protocol)]) {}
+  Expander(const HardwareSpec& hardware, const Topology& topology, const ExpandOptions& options)
+      : topology_(topology),
+        protocol_(hardware.library.protocols[static_cast<size_t>(options.protocol)]),
+        inflation_(options.inflation > 0.0 ? options.inflation : 1.0 / protocol_.efficiency) {}
 
   // Adds a channel over the links collected since the last one; its dependencies are those added since then.
   uint32_t AddChannel(uint32_t messages, double bytes, bool network) {
     MessageChannel channel;
     channel.messages = messages;
-    channel.bytes = bytes / protocol_.efficiency;
+    channel.bytes = bytes * inflation_;
     channel.latency = network ? protocol_.network_hop : protocol_.scale_up_hop;
     const double factor = network ? protocol_.network_latency_factor : 1.0;
     channel.first_link = links_done_;
@@ -58,6 +60,7 @@ class Expander {
  private:
   const Topology& topology_;
   const ProtocolSpec& protocol_;
+  double inflation_;
   MessageSchedule schedule_;
   uint32_t links_done_ = 0;
   uint32_t dependencies_done_ = 0;
@@ -150,7 +153,7 @@ void AddTree(const Placement& placement, bool second, double bytes, uint32_t chu
 MessageSchedule ExpandMessages(const HardwareSpec& hardware, const Topology& topology, CollectiveOp op,
                                Algorithm algorithm, std::span<const uint32_t> group, Bytes bytes,
                                const ExpandOptions& options) {
-  Expander expander(hardware, topology, options.protocol);
+  Expander expander(hardware, topology, options);
   const Placement placement = Place(topology, group);
   const auto size = static_cast<double>(bytes.value());
   const size_t n = group.size();

@@ -46,6 +46,7 @@ struct MessageSchedule {
 struct ExpandOptions {
   Protocol protocol = Protocol::kLL;  // whose costs per hop each message pays
   uint32_t chunks = 64;               // of a tree's pipeline
+  double inflation = 0.0;             // bytes on the wire per byte of payload; 0: the protocol's own
 };
 
 // One collective of one group. kRing: one ring per NIC that the group uses in a node (one ring inside a single

@@ -84,8 +84,8 @@ int PrintAccuracy(const CollectiveOptions& options, Command& command, Diagnostic
 }
 
 // The times again, every message of the ring, tree or exchange a flow of its own.
-void PrintReplayed(const HardwareSpec& hardware, const Topology& topology, int64_t gpus, const std::vector<CollectiveRow>& rows,
-                   std::ostream& out) {
+void PrintReplayed(const HardwareSpec& hardware, const Topology& topology, const CollectiveModel& model, int64_t gpus,
+                   const std::vector<CollectiveRow>& rows, std::ostream& out) {
   std::vector<uint32_t> group(static_cast<size_t>(gpus));
   std::iota(group.begin(), group.end(), 0u);
   std::vector<double> bandwidth;
@@ -96,10 +96,12 @@ void PrintReplayed(const HardwareSpec& hardware, const Topology& topology, int64
       out << absl::StrFormat("%13d  %11s  (%s has no messages between members)\n", row.bytes.value(), "-", Name(row.algorithm));
       continue;
     }
+    const double inflation = model.Cost({row.op, row.bytes, {group}}).inflation;
     const MessageSchedule schedule =
-        ExpandMessages(hardware, topology, row.op, row.algorithm, group, row.bytes, {row.protocol, 64});
+        ExpandMessages(hardware, topology, row.op, row.algorithm, group, row.bytes, {row.protocol, 64, inflation});
     const MessageOutcome outcome = ReplayMessages(schedule, bandwidth);
-    out << absl::StrFormat("%13d  %11.2f  %12d\n", row.bytes.value(), outcome.end.seconds().value() * 1e6, outcome.messages);
+    const Seconds time = outcome.end.seconds() + hardware.library.protocols[static_cast<size_t>(row.protocol)].base;
+    out << absl::StrFormat("%13d  %11.2f  %12d\n", row.bytes.value(), time.value() * 1e6, outcome.messages);
   }
 }
 
@@ -122,7 +124,7 @@ int PrintTable(const CollectiveOptions& options, Command& command, Diagnostics& 
   const CollectiveModel model(*hardware, topology, choice);
   const std::vector<CollectiveRow> rows = CollectiveTable(topology, model, *op, gpus, sizes);
   command.out << (options.json ? CollectiveTableJson(rows) : CollectiveTableText(rows));
-  if (options.messages && !options.json) PrintReplayed(*hardware, topology, gpus, rows, command.out);
+  if (options.messages && !options.json) PrintReplayed(*hardware, topology, model, gpus, rows, command.out);
   return kExitDone;
 }
 
