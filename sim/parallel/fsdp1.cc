@@ -45,8 +45,7 @@ class Fsdp1 : public DataParallel {
   void AllocateState() override {
     for (const FsdpUnit& unit : units_.units) {
       writer().Allocate(SizeOf(types_.storage, unit.local), MemoryCategory::kParameters, wires_.compute, "shard");
-      writer().Allocate(OptimizerStateBytes(env_.scenario.training, unit.local), MemoryCategory::kOptimizerState,
-                        wires_.compute, "optimizer state");
+      AllocateOptimizerState(writer(), env_.scenario.training, unit.local, wires_.compute);
     }
   }
 

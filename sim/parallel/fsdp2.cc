@@ -37,8 +37,7 @@ class Fsdp2 : public DataParallel {
     for (const ParameterInfo& parameter : env_.parameters.all()) {
       const int64_t local = DivCeil(parameter.elements, wires_.shard.size);
       writer().Allocate(SizeOf(types_.storage, local), MemoryCategory::kParameters, wires_.compute, "shard");
-      writer().Allocate(OptimizerStateBytes(env_.scenario.training, local), MemoryCategory::kOptimizerState,
-                        wires_.compute, "optimizer state");
+      AllocateOptimizerState(writer(), env_.scenario.training, local, wires_.compute);
     }
   }
 

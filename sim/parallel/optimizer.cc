@@ -16,6 +16,14 @@ Bytes OptimizerStateBytes(const TrainingSpec& training, int64_t elements) {
   return Bytes(0);
 }
 
+void AllocateOptimizerState(StepWriter& writer, const TrainingSpec& training, int64_t elements, StreamId stream) {
+  const Bytes bytes = OptimizerStateBytes(training, elements);
+  const bool moments = training.optimizer == Optimizer::kAdamW || training.optimizer == Optimizer::kAdam8bit;
+  for (int moment = 0; moment < (moments ? 2 : 1); ++moment) {
+    writer.Allocate(DivCeil(bytes, moments ? 2 : 1), MemoryCategory::kOptimizerState, stream, "optimizer state");
+  }
+}
+
 int64_t MultiTensorLaunches(int64_t elements) { return DivCeil(elements, int64_t{320} * 65536); }
 
 namespace {

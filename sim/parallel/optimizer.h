@@ -14,6 +14,10 @@
 namespace simulate {
 
 [[nodiscard]] Bytes OptimizerStateBytes(const TrainingSpec& training, int64_t elements);
+// The state of one parameter as the optimizer allocates it: a tensor per moment.
+// (One block for both moments finds other holes: reserved memory of 54 measured runs is then off by 2.1 %
+// instead of 1.4 % in the mean.)
+void AllocateOptimizerState(StepWriter& writer, const TrainingSpec& training, int64_t elements, StreamId stream);
 
 // What one step reads and writes: the weights that it updates (fp32 masters if there are any), their gradients,
 // and the 16-bit copy that it refreshes.

@@ -43,8 +43,7 @@ class Replicated : public DataParallel {
       w.Allocate(SizeOf(*precision().master_weights, n), MemoryCategory::kMasterWeights, wires_.compute, "master weights");
     }
     for (const ParameterInfo& p : env_.parameters.all()) {
-      w.Allocate(OptimizerStateBytes(env_.scenario.training, p.elements), MemoryCategory::kOptimizerState,
-                 wires_.compute, "optimizer state");
+      AllocateOptimizerState(w, env_.scenario.training, p.elements, wires_.compute);
     }
     for (const auto& bucket : buckets_) {
       w.Allocate(SizeOf(precision().parameters, ElementsOf(bucket)), MemoryCategory::kCommunicationBuffers,
