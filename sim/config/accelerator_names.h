@@ -28,6 +28,6 @@ inline constexpr std::array<std::pair<const char*, HostCall>, kHostCalls> kHostC
     {"optimizer_step", HostCall::kOptimizerStep}, {"zero_grad", HostCall::kZeroGrad},
     {"iteration", HostCall::kIteration}}};
 
-inline constexpr std::array<const char*, kAttentionKernels> kAttentionNames = {"flash", "memory_efficient", "flash2"};
+inline constexpr std::array<const char*, kCalibratedAttentionKernels> kAttentionNames = {"flash", "memory_efficient", "flash2"};
 
 }  // namespace simulate

@@ -63,7 +63,7 @@ void ReadCalibration(MapReader& r, Calibration* c) {
   r.Optional("launch_gap", &c->launch_gap);
   r.Map("gemm", [&](MapReader& m) { ReadGemm(m, &c->gemm); });
   r.Map("attention", [&](MapReader& m) {
-    for (int i = 0; i < kAttentionKernels; ++i) {
+    for (int i = 0; i < kCalibratedAttentionKernels; ++i) {
       m.Map(kAttentionNames[i], [&](MapReader& k) { ReadAttention(k, &c->attention[i]); });
     }
   });

@@ -222,7 +222,9 @@ bool ReadTraining(ValueReader& value, bool encoder_decoder, TrainingSpec* out, i
                                        {"eager", AttentionImplementation::kEager},
                                        {"memory_efficient", AttentionImplementation::kMemoryEfficient},
                                        {"sdpa", AttentionImplementation::kSdpa},
-                                       {"flash2", AttentionImplementation::kFlash2}},
+                                       {"flash2", AttentionImplementation::kFlash2},
+                                       {"flash1", AttentionImplementation::kFlash1},
+                                       {"triton", AttentionImplementation::kTriton}},
                                       &out->attention);
     map.Optional("fused_norm", &out->fused_norm);
     map.Number("dropout", 0, 0.999, &out->dropout);

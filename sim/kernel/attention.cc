@@ -17,9 +17,26 @@ double ScoreBlocks(const AttentionShape& s) {
   return s.causal ? rows * columns - rows * (rows - 1) / 2 : rows * columns;
 }
 
+// How much longer than FlashAttention-2 an older implementation takes (attention.h).
+double AgainstFlash2(const AttentionShape& s) {
+  switch (s.kernel) {
+    case AttentionKernel::kFlash1: return 2.0;
+    case AttentionKernel::kTriton: return s.backward ? 2.0 : 1.4;
+    case AttentionKernel::kFlash:
+    case AttentionKernel::kMemoryEfficient:
+    case AttentionKernel::kFlash2: return 1.0;
+  }
+  return 1.0;
+}
+
 }  // namespace
 
 Seconds AttentionTime(const AttentionShape& s, DType type, const AcceleratorSpec& a) {
+  if (s.kernel == AttentionKernel::kFlash1 || s.kernel == AttentionKernel::kTriton) {
+    AttentionShape second = s;
+    second.kernel = AttentionKernel::kFlash2;
+    return AgainstFlash2(s) * AttentionTime(second, type, a);
+  }
   SIM_CHECK(s.batch >= 1 && s.query_heads >= 1 && s.query_length >= 1 && s.key_length >= 1 && s.head_dim >= 1, "empty attention");
   const double peak = a.Peak(type).value();
   SIM_CHECK(peak > 0, a.name, " has no multipliers for ", Name(type));

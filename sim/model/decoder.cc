@@ -80,6 +80,12 @@ Value AttentionCore(LayerBuilder& b, const Plan& plan, const Heads& h) {
     case AttentionImplementation::kFlash2:
       out = FusedAttention(b, d, h.q, h.k, h.v, AttentionKernel::kFlash2, plan.training.dropout);
       break;
+    case AttentionImplementation::kFlash1:
+      out = FusedAttention(b, d, h.q, h.k, h.v, AttentionKernel::kFlash1, plan.training.dropout);
+      break;
+    case AttentionImplementation::kTriton:
+      out = FusedAttention(b, d, h.q, h.k, h.v, AttentionKernel::kTriton, plan.training.dropout);
+      break;
     case AttentionImplementation::kFlash:
     case AttentionImplementation::kSdpa:
       out = FusedAttention(b, d, h.q, h.k, h.v, AttentionKernel::kFlash, plan.training.dropout);

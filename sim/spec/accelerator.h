@@ -69,7 +69,7 @@ struct Calibration {
   std::string source;
   Seconds launch_gap;               // between two kernels of one stream that are both enqueued
   GemmCalibration gemm;
-  std::array<std::array<AttentionCalibration, 2>, kAttentionKernels> attention;  // by kernel; forward, backward
+  std::array<std::array<AttentionCalibration, 2>, kCalibratedAttentionKernels> attention;  // by kernel; forward, backward
   MemoryCalibration memory;
   PowerCalibration power;
   ContentionCalibration contention;

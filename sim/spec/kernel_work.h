@@ -57,9 +57,10 @@ struct GemmShape {
 };
 
 // kFlash is the framework's best fused kernel on the accelerator (cuDNN on Hopper in PyTorch 2.11, FlashAttention-2 on
-// Ampere); kFlash2 is FlashAttention-2 everywhere, as software of 2023 and 2024 used it.
-enum class AttentionKernel : uint8_t { kFlash, kMemoryEfficient, kFlash2 };
-inline constexpr int kAttentionKernels = 3;
+// Ampere); kFlash2 is FlashAttention-2 everywhere, as software of 2023 and 2024 used it; kFlash1 is FlashAttention's first
+// version and kTriton its implementation in Triton (MPT's default of 2023): kernel/attention.h prices both beside kFlash2.
+enum class AttentionKernel : uint8_t { kFlash, kMemoryEfficient, kFlash2, kFlash1, kTriton };
+inline constexpr int kCalibratedAttentionKernels = 3;  // the first three have constants of their own
 
 struct AttentionShape {
   int64_t batch = 0;

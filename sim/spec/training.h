@@ -11,7 +11,7 @@ namespace simulate {
 
 enum class Checkpointing : uint8_t { kNone, kSelective, kFull };
 // kFlash is the framework's best fused kernel of today; kFlash2 is FlashAttention-2, as software of 2023 and 2024 used it.
-enum class AttentionImplementation : uint8_t { kFlash, kEager, kMemoryEfficient, kSdpa, kFlash2 };
+enum class AttentionImplementation : uint8_t { kFlash, kEager, kMemoryEfficient, kSdpa, kFlash2, kFlash1, kTriton };
 enum class Optimizer : uint8_t { kAdamW, kAdam8bit, kSgd, kMomentum, kAdafactor };
 enum class OptimizerKernel : uint8_t { kFused, kForeach };
 enum class Runtime : uint8_t { kEager, kCompiled, kCudaGraph, kMegatron, kNeuron };

@@ -180,7 +180,7 @@ void FitGemm(const MeasurementSet& set, CalibrationFit& fit) {
 // ---- attention, contention, host
 
 void FitAttention(const MeasurementSet& set, CalibrationFit& fit) {
-  for (int kernel = 0; kernel < kAttentionKernels; ++kernel) {
+  for (int kernel = 0; kernel < kCalibratedAttentionKernels; ++kernel) {
     for (int direction = 0; direction < 2; ++direction) {
       const auto at = [=](CalibrationFit& f) -> AttentionCalibration& { return f.accelerator.calibration.attention[kernel][direction]; };
       const AttentionCalibration s = at(fit);

@@ -22,7 +22,7 @@ std::string GemmText(const GemmCalibration& c) {
 
 std::string AttentionText(const Calibration& c) {
   std::string out = "  attention:\n";
-  for (int kernel = 0; kernel < kAttentionKernels; ++kernel) {
+  for (int kernel = 0; kernel < kCalibratedAttentionKernels; ++kernel) {
     absl::StrAppend(&out, "    ", kAttentionNames[kernel], ":\n");
     for (int direction = 0; direction < 2; ++direction) {
       const AttentionCalibration& a = c.attention[kernel][direction];

@@ -100,7 +100,7 @@ def FoundryRow(row):
         "training.micro_batch_size": row["micro_batch"],
         "training.gradient_accumulation_steps": Accumulation(row), "training.sequence_length": row["seq"],
         "training.precision": precision, "training.activation_checkpointing": row["recompute"],
-        "training.attention": "memory_efficient", "training.dropout": 0, "training.optimizer": "adamw",
+        "training.attention": "triton", "training.dropout": 0, "training.optimizer": "adamw",
         "training.optimizer_kernel": "foreach", "training.clip_grad_norm": True, "training.runtime": "eager",
         "parallelism.data.strategy": "fsdp", "parallelism.data.version": 1,
         "parallelism.data.sharding": {"fsdp_full": "full_shard", "fsdp_grad_op": "shard_grad_op"}[row["strategy"]],

@@ -34,7 +34,7 @@ def Divides(row):
 # FlashAttention 1 reaches about half of version 2's rate, as xformers' memory-efficient kernel does (Dao, FlashAttention-2,
 # arXiv:2307.08691, figure 5), and keeps the same tensors: priced as that.
 HAGEMANN_ATTENTION = {"torch": "eager", "fused": "eager", "flash_attention": "memory_efficient",
-                      "flash_attentionv1.0.8": "memory_efficient", "flash_attention2": "flash2"}
+                      "flash_attentionv1.0.8": "flash1", "flash_attention2": "flash2"}
 
 
 def HagemannRow(row):
