@@ -29,7 +29,7 @@ Kernel AttentionKernelOf(const AttentionDims& d, AttentionKernel kernel, bool ba
 
 // A strided tensor made contiguous, coalesced but not vectorised: [B, s, H, d] to [B, H, s, d]. Its gradient is
 // copied back the same way.
-Value HeadsFirst(LayerBuilder& b, const std::string& name, const Value& x, MemoryAccess access = MemoryAccess::kBroadcast) {
+Value HeadsFirst(LayerBuilder& b, const std::string& name, const Value& x, MemoryAccess access = MemoryAccess::kTranspose) {
   const Value y = Contiguous(b, name, x, true);
   Operator& op = b.last();
   op.forward[0].work.access = access;
@@ -70,7 +70,7 @@ Value Softmax(LayerBuilder& b, const Value& scores) {
   op.inputs = {scores.index};
   op.outputs = {y.index};
   op.saved = {y.index};
-  op.forward = {MemoryKernel("softmax", MemoryAccess::kRowReduction, scores.dtype, scores.rows, scores.columns, scores.bytes(),
+  op.forward = {MemoryKernel("softmax", MemoryAccess::kSoftmax, scores.dtype, scores.rows, scores.columns, scores.bytes(),
                              scores.bytes(), HostCall::kOperator)};
   // aten/src/ATen/native/cuda/SoftMax.cu: grad * output is a kernel and a temporary of its own.
   op.backward = {ElementwiseKernel("softmax.backward_product", scores, 2, HostCall::kAutogradNode),
@@ -104,7 +104,7 @@ Value AddBias(LayerBuilder& b, const AttentionDims& d, const Value& scores, cons
   op.inputs = {scores.index, added.index};
   op.in_place = bias.math;
   if (!op.in_place) op.outputs = {y.index};
-  const MemoryAccess access = bias.strided && broadcast ? MemoryAccess::kTranspose
+  const MemoryAccess access = bias.strided && broadcast ? MemoryAccess::kStrided
                               : mixed                   ? MemoryAccess::kMixedTypes
                                                         : MemoryAccess::kBroadcast;
   op.forward = {MemoryKernel("score_bias", access, type, scores.rows, scores.columns, scores.bytes() + added.bytes(), y.bytes(),
@@ -125,7 +125,7 @@ Value MaskBias(LayerBuilder& b, const AttentionDims& d, const ScoreBias& bias) {
   Operator& op = b.Add("mask_bias");
   op.inputs = {bias.bias.index};
   op.outputs = {y.index};
-  op.forward = {MemoryKernel("mask_bias", bias.strided ? MemoryAccess::kTranspose : MemoryAccess::kBroadcast, y.dtype, y.rows,
+  op.forward = {MemoryKernel("mask_bias", bias.strided ? MemoryAccess::kStrided : MemoryAccess::kBroadcast, y.dtype, y.rows,
                              y.columns, bias.bias.bytes(), y.bytes(), HostCall::kOperator)};
   op.backward = {MemoryKernel("mask_bias.gradient", MemoryAccess::kColumnReduction, y.dtype, d.batch, bias.bias.elements(),
                               y.bytes(), bias.bias.bytes(), HostCall::kAutogradNode)};
@@ -261,7 +261,7 @@ Value UnfusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, 
   }
   if (bias.present && bias.masked) added = MaskBias(b, d, bias);
   if (copy) left = HeadsFirst(b, "query_heads", left);
-  if (copy) right = HeadsFirst(b, "key_heads", right, MemoryAccess::kTranspose);
+  if (copy) right = HeadsFirst(b, "key_heads", right, MemoryAccess::kTransposeInner);
   Value scores = BatchedMatmul(b, "scores", left, right, heads, d.query_length, d.key_length, d.head_dim, bias.math);
   if (!bias.math && !fused) scores = Scale(b, "score_scale", scores);
   if (bias.present) scores = AddBias(b, d, scores, bias, added, !bias.masked);

@@ -25,10 +25,11 @@ Value FusedNorm(LayerBuilder& b, const std::string& name, const Value& x, bool m
     op.parameters.push_back(b.AddParameter(name + ".bias", x.columns));
     ++op.backward_views;
   }
-  op.forward = {MemoryKernel(name, MemoryAccess::kRowReduction, x.dtype, x.rows, x.columns, x.bytes(), x.bytes(), HostCall::kOperator)};
+  const MemoryAccess forward = mean ? MemoryAccess::kLayerNorm : MemoryAccess::kRowReduction;
+  op.forward = {MemoryKernel(name, forward, x.dtype, x.rows, x.columns, x.bytes(), x.bytes(), HostCall::kOperator)};
   op.backward = {MemoryKernel(name + ".backward", MemoryAccess::kRowReductionBackward, x.dtype, x.rows, x.columns, 2 * x.bytes(),
                               x.bytes(), HostCall::kAutogradNode),
-                 MemoryKernel(name + ".weight_gradient", MemoryAccess::kColumnReduction, x.dtype, x.rows, x.columns,
+                 MemoryKernel(name + ".weight_gradient", MemoryAccess::kNormWeightGradient, x.dtype, x.rows, x.columns,
                               2 * x.bytes(), SizeOf(x.dtype, (bias ? 2 : 1) * x.columns), HostCall::kInner)};
   return y;
 }
@@ -115,6 +116,10 @@ Value Activate(LayerBuilder& b, const std::string& name, Activation activation, 
   op.saved = {activation == Activation::kRelu ? y.index : x.index};
   op.forward = {ElementwiseKernel(name, x, 1, HostCall::kOperator)};
   op.backward = {ElementwiseKernel(name + ".backward", x, 2, HostCall::kAutogradNode)};
+  if (activation != Activation::kRelu) {
+    op.forward[0].work.access = MemoryAccess::kActivation;
+    op.backward[0].work.access = MemoryAccess::kActivation;
+  }
   return y;
 }
 
@@ -138,8 +143,10 @@ Value Gate(LayerBuilder& b, Activation activation, const Value& gate, const Valu
   op.outputs = {y.index};
   op.saved = {gate.index, up.index};
   op.forward = {ElementwiseKernel("gate", gate, 2, HostCall::kOperator)};
+  op.forward[0].work.access = MemoryAccess::kActivation;
   Kernel backward = ElementwiseKernel("gate.backward", gate, 3, HostCall::kAutogradNode);
   backward.work.written = 2 * gate.bytes();
+  backward.work.access = MemoryAccess::kActivation;
   op.backward = {backward};
   return y;
 }
@@ -182,6 +189,7 @@ Value Dropout(LayerBuilder& b, const std::string& name, const Value& x, double p
   op.outputs = {mask.index, y.index};
   op.saved = {mask.index};
   op.forward = {ElementwiseKernel(name, x, 1, HostCall::kOperator)};
+  op.forward[0].work.access = MemoryAccess::kDropout;
   op.forward[0].work.written += mask.bytes();
   op.backward = {ElementwiseKernel(name + ".backward", x, 1, HostCall::kAutogradNode)};
   op.backward[0].work.read += mask.bytes();
@@ -198,6 +206,7 @@ Value DropoutAdd(LayerBuilder& b, const std::string& name, const Value& x, const
   op.saved = {mask.index};
   op.passes_gradient_to = {x.index};
   op.forward = {ElementwiseKernel(name, x, 2, HostCall::kOperator)};
+  op.forward[0].work.access = MemoryAccess::kDropout;
   op.forward[0].work.written += mask.bytes();
   op.backward = {ElementwiseKernel(name + ".backward", y, 1, HostCall::kAutogradNode)};
   op.backward[0].work.read += mask.bytes();

@@ -29,9 +29,8 @@ int64_t MultiTensorLaunches(int64_t elements) { return DivCeil(elements, int64_t
 namespace {
 
 void MultiTensor(Environment& env, const char* name, DType widest, int64_t elements, Bytes read, Bytes written,
-                 HostCall host) {
-  env.writer.Kernel(env.wiring.compute, name,
-                    MemoryWork(MemoryAccess::kMultiTensor, widest, elements, read, written), host);
+                 HostCall host, MemoryAccess access = MemoryAccess::kMultiTensor) {
+  env.writer.Kernel(env.wiring.compute, name, MemoryWork(access, widest, elements, read, written), host);
   env.writer.HostWork(HostCall::kInner, static_cast<int>(MultiTensorLaunches(elements)) - 1);
 }
 
@@ -80,7 +79,8 @@ void EmitOptimizerStep(Environment& env, const OptimizerLoad& load) {
   const Bytes state = OptimizerStateBytes(training, n);
   const Bytes written = SizeOf(load.weights, n) + state + (load.copy ? SizeOf(*load.copy, n) : Bytes(0));
   MultiTensor(env, "optimizer", Widest(load.weights, training.precision.optimizer), n,
-              SizeOf(load.weights, n) + SizeOf(load.gradients, n) + state, written, HostCall::kOptimizerStep);
+              SizeOf(load.weights, n) + SizeOf(load.gradients, n) + state, written, HostCall::kOptimizerStep,
+              MemoryAccess::kOptimizer);
 }
 
 void EmitGradientClipping(Environment& env, const Channel& channel, int64_t elements, DType gradients) {
