@@ -152,7 +152,7 @@ Layer EmbeddingLayer(const Plan& plan) {
 }
 
 LossKernel LossOf(const Plan& plan) {
-  if (plan.divides_vocabulary() || plan.megatron()) return LossKernel::kVocabularyParallel;
+  if (plan.megatron() ? plan.slice.divide_vocabulary : plan.divides_vocabulary()) return LossKernel::kVocabularyParallel;
   return plan.spec.family == ModelFamily::kMpt ? LossKernel::kFused : LossKernel::kComposed;
 }
 
