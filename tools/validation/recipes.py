@@ -70,7 +70,6 @@ sequence parallelism (on with tensor parallelism, NeMo's habit). Grok: dropless,
 # ---- Megatron-Bridge ----------------------------------------------------------------------------------------------
 
 BRIDGE_HARDWARE = {"H100": "dgx-h100", "B200": "dgx-b200", "GB200": "gb200-nvl72"}
-QWEN3_EXPERT = {"Qwen3_30B_a3B": "768", "Qwen3_235B_a22B": "1536"}  # moe_intermediate_size of config.json
 
 
 def BridgeExclusion(row):
@@ -82,14 +81,12 @@ def BridgeExclusion(row):
         return "4-bit matmuls are not modelled"
     if row["model"].startswith("Nemotron"):
         return "hybrid of state-space and attention layers, shape not in the table"
-    if not row["ffn"] and row["model"] not in QWEN3_EXPERT:
-        return "experts' width not in the table; recomputation and offload unstated"
+    if not row["ffn"]:
+        return "experts' width and dispatch not in the table; recomputation and offload unstated"
     if row["strategy"].startswith("fsdp"):
         return "Megatron-FSDP: recomputation and offload, which it leans on, not stated"
     if Int(row, "global_batch") != Int(row, "micro_batch") * Int(row, "dp") * Int(row, "grad_accum"):
         return "inconsistent as printed: the global batch is not micro-batch x accumulation x data-parallel ranks"
-    if Int(row, "dp") * Int(row, "cp", 1) % Int(row, "ep", 1):
-        return "experts spread over the tensor-parallel ranks too, each whole on one"
     if row["layers"] and Int(row, "layers") < Int(row, "pp", 1) * Int(row, "vpp", 1):
         return EMPTY
     return ""
@@ -103,14 +100,8 @@ def BridgeRow(row):
     if exclude:
         return Row(row["id"], {}, {}, f"{row['model']}, {row['gpus']} {row['accelerator']}; {note}", exclude, release)
     note += "" if Divides(row) else "; " + UNEVEN
-    row = dict(row, ep=row["ep"] or "1")
-    if row["model"] in QWEN3_EXPERT:
-        settings = ModelOf(dict(row, ffn=QWEN3_EXPERT[row["model"]]), "mixtral", name=row["model"].lower(),
-                           head_dim=128, qk_norm=True, num_local_experts=row["experts"],
-                           num_experts_per_tok=row["topk"])
-    else:
-        settings = ModelOf(row, "llama", name=row["model"].lower())
-        row["ep"] = "1"
+    row = dict(row, ep="1")
+    settings = ModelOf(row, "llama", name=row["model"].lower())
     settings.update(Layout(row, "zero1"))
     settings.update({
         "cluster.hardware": BRIDGE_HARDWARE[row["accelerator"]], "training.precision": Precision(row),
@@ -122,10 +113,10 @@ def BridgeRow(row):
 
 def Bridge(source):
     rows = [BridgeRow(row) for row in source.Published("megatron_bridge")]
-    return [Table("megatron_bridge", "NVIDIA Megatron-Bridge: Llama 3 and Qwen3 on H100, B200 and GB200",
+    return [Table("megatron_bridge", "NVIDIA Megatron-Bridge: Llama 3 on H100, B200 and GB200",
                   "NVIDIA Megatron-Bridge performance summary, github.com/NVIDIA-NeMo/Megatron-Bridge @067f987", """\
 step time = global batch x sequence / (tokens per second and GPU x GPUs). Recomputation and offload are set by recipes
-that the page does not show: none presumed. MXFP8 and FP8 alike run as fp8_mixed. Experts: balanced routing, dropless.
+that the page does not show: none presumed. MXFP8 and FP8 alike run as fp8_mixed.
 """, rows, {"training.attention": "Transformer Engine"})]
 
 
