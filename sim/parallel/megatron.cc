@@ -4,6 +4,7 @@
 //
 //   Gradients        bf16 weights accumulate into fp32 (arguments.py: bf16 requires accumulate_allreduce_grads_in_fp32)
 //                    inside the weight-gradient product (gradient_accumulation_fusion), so no gradient is allocated.
+//                    A precision that is spelled out says its own: NeMo and Aleph Alpha keep them in bf16.
 //   Reduction        of a bucket as soon as its last gradient of the last micro-batch is there (overlap_grad_reduce),
 //                    or of everything at the end. Buckets of max(40e6, 1e6 x ranks) parameters.
 //   Weights          gathered bucket by bucket beside the next step's forward (overlap_param_gather), or after the
@@ -23,7 +24,8 @@ class Megatron : public DataParallel {
  public:
   explicit Megatron(Environment& environment)
       : DataParallel(environment), distributed_(spec().strategy != DataStrategy::kDdp),
-        gradient_type_(precision().parameters == DType::kBf16 ? DType::kFp32 : precision().gradients),
+        gradient_type_(precision().parameters == DType::kBf16 && precision().name != "custom" ? DType::kFp32
+                                                                                              : precision().gradients),
         bucket_of_(environment.parameters.all().size(), 0) {
     const auto& all = environment.parameters.all();
     std::vector<Bytes> sizes;

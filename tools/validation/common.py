@@ -8,6 +8,9 @@ FSDP_FP32_REDUCE = "{preset: bf16_mixed, gradient_reduction: fp32}"
 # Megatron-LM --bf16: gradients are accumulated and all-reduced in fp32 (megatron/training/arguments.py turns on
 # accumulate_allreduce_grads_in_fp32).
 MEGATRON_BF16 = "{preset: bf16_mixed, gradients: fp32, gradient_reduction: fp32}"
+# NeMo's performance recipes (grad_reduce_in_fp32: false; distributed_fused_adam with grad_sync_dtype bf16) and Aleph
+# Alpha's library.
+BF16_GRADIENTS = "{preset: bf16_mixed, gradients: bf16}"
 # Megatron-LM of 2022 under fp16: 18 bytes a parameter (2 weight, 4 main gradient, 12 master weight and Adam).
 MEGATRON_FP16 = "{preset: fp16_mixed, gradients: fp32, gradient_reduction: fp32}"
 

@@ -181,7 +181,8 @@ def TitanRow(row):
         expect["peak_reserved_bytes"] = round(float(row["second_value"]) * GIB)
     notes = [f"{rate:g} tokens/s per GPU", row["precision"], f"recompute: {row['recompute']}"]
     notes += ["sequence length not printed, torchtitan's 8192"] if not row["seq"] else []
-    notes += ["asynchronous tensor parallelism"] if "async" in row["precision"].lower() or row["id"].endswith("-asynctp") else []
+    asynchronous = "async" in row["precision"].lower() or row["id"].endswith("-asynctp")
+    notes += ["asynchronous tensor parallelism"] if asynchronous else []
     table = re.search(r"Table \d", row["citation"])
     notes += [table.group(0)] if table else []
     cite = row["citation"].split(" Table")[0]
@@ -195,7 +196,8 @@ def Titan(source):
 Llama 2, 3 and 3.1 under FSDP2, reduction in fp32 (torchtitan's default), tokens per second and GPU as printed.
 step time = local batch x data-parallel ranks x sequence / (tokens per second and GPU x GPUs).
 Peak memory is torchtitan's max_reserved. "selective" recomputes operators: attention and every second matmul kept.
-float8: fp8 matmuls. Optimizer: fused in 2025, torch's default foreach before. A100 rows: node and network not stated, a DGX A100 is presumed.""", rows,
+float8: fp8 matmuls. Optimizer: fused in 2025, torch's default foreach before. A100 rows: node and network not stated, a
+DGX A100 is presumed.""", rows,
                   {"training.clip_grad_norm": "torchtitan's default max_norm 1.0",
                    "training.attention": "PyTorch's SDPA of 2024: FlashAttention-2"})]
 

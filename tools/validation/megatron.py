@@ -3,7 +3,8 @@
 import re
 
 import flops
-from common import GIB, MEGATRON_BF16, MEGATRON_FP16, Accumulation, CheckRanks, Int, Model, ModelOf, PaddedVocabulary
+from common import (BF16_GRADIENTS, GIB, MEGATRON_BF16, MEGATRON_FP16, Accumulation, CheckRanks, Int, ModelOf,
+                    PaddedVocabulary)
 from table import Row, Table
 
 
@@ -43,7 +44,7 @@ def HagemannRow(row):
     settings = ModelOf(row, "llama", name=row["model"].lower())
     settings.update(Layout(row, "zero1"))
     settings.update({
-        "cluster.hardware": "dgx-a100-80gb", "training.precision": "bf16_mixed", "training.dropout": 0,
+        "cluster.hardware": "dgx-a100-80gb", "training.precision": BF16_GRADIENTS, "training.dropout": 0,
         "training.activation_checkpointing": row["recompute"],
         "training.attention": HAGEMANN_ATTENTION[kernel.removesuffix(" + RMS kernel")],
         "training.fused_norm": kernel.endswith("RMS kernel")})
@@ -67,7 +68,7 @@ kernels. Global batch 2048 sequences of 2,048 tokens or 512 of 8,192; vocabulary
 The note names the kernels: "torch" and "fused" (Megatron's softmax) are unfused attention, FlashAttention 1 is priced as
 the memory-efficient kernel, and without "RMS kernel" RMSNorm is a chain of elementwise calls in fp32.
 Where the file does not state sequence parallelism it was off. The node's network is not stated: a DGX A100 is presumed.
-""", rows, {"training.precision": "bf16 weights and gradients, fp32 optimizer; the file says bfloat16",
+""", rows, {"training.precision": "13B ran on 32 GPUs without model parallelism: fp32 gradients would not fit",
             "training.clip_grad_norm": "not stated; Megatron's default"})]
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from common import Int, ModelOf
+from common import BF16_GRADIENTS, Int, ModelOf
 from megatron import Divides, Layout
 from table import Row, Table
 
@@ -11,7 +11,7 @@ UNEVEN = "embedding and head count as layers of the pipeline, so its stages are 
 
 
 def Precision(row):
-    return "bf16_mixed" if row["precision"].lower().startswith("bf16") else "fp8_mixed"
+    return BF16_GRADIENTS if row["precision"].lower().startswith("bf16") else "{preset: fp8_mixed, gradients: bf16}"
 
 
 def RecipeModel(row):
