@@ -43,6 +43,9 @@ struct RankSpeed {
 
 struct RunOptions {
   bool unfold = false;
+  // Links differ in ways that the placement of groups does not tell (a degraded or failed one): nothing is
+  // folded; ranks that fared alike still share one entry of the Timeline.
+  bool asymmetric = false;
   bool record_spans = true;
   std::vector<RankSpeed> slow_ranks;
 };

@@ -23,14 +23,17 @@ std::vector<double> ComputeOfRank(const Program& program, const RunOptions& opti
   return compute;
 }
 
-// Ranks of one class that fared alike share one entry. `simulated[rank]` is their place in the replay.
-void FillRanks(const Folding& folding, const std::vector<uint32_t>& simulated, Replay& replay, Timeline& timeline) {
+// Ranks of one class (of one program, if nothing was folded) that fared alike share one entry.
+// `simulated[rank]` is their place in the replay.
+void FillRanks(const Program& program, const Folding& folding, const std::vector<uint32_t>& simulated,
+               bool asymmetric, Replay& replay, Timeline& timeline) {
   std::map<std::pair<uint32_t, uint64_t>, uint32_t> entries;
   timeline.entry_of_rank.resize(folding.class_of_rank.size());
   for (RankId r = 0; r < folding.class_of_rank.size(); ++r) {
     const RankOutcome& outcome = replay.outcome(simulated[r]);
-    const auto [found, added] = entries.try_emplace({folding.class_of_rank[r], outcome.digest},
-                                                    static_cast<uint32_t>(timeline.ranks.size()));
+    const uint32_t kind = asymmetric ? program.program_of_rank[r] : folding.class_of_rank[r];
+    const auto [found, added] =
+        entries.try_emplace({kind, outcome.digest}, static_cast<uint32_t>(timeline.ranks.size()));
     if (added) {
       RankTimeline& entry = timeline.ranks.emplace_back();
       entry.rank = r;
@@ -84,9 +87,11 @@ void FillMemory(const Program& program, const Folding& folding, const HostCosts&
 Timeline RunWith(const Costs& costs, const Program& program, const RunOptions& options) {
   const std::vector<double> compute = ComputeOfRank(program, options);
   const std::vector<Membership> memberships = MembershipsOf(program);
-  const Folding folded = Fold(program, memberships, costs, compute);
-  const Folding every = options.unfold ? Unfolded(program) : Folding{};
-  const Folding& used = options.unfold ? every : folded;
+  const Folding folded =
+      options.asymmetric ? Unfolded(program) : Fold(program, memberships, costs, compute);
+  const bool unfold = options.unfold && !options.asymmetric;
+  const Folding every = unfold ? Unfolded(program) : Folding{};
+  const Folding& used = unfold ? every : folded;
   const Plan plan = MakePlan(program, memberships, used, costs, compute);
 
   std::vector<uint8_t> record(plan.ranks.size(), 0);
@@ -95,7 +100,7 @@ Timeline RunWith(const Costs& costs, const Program& program, const RunOptions& o
   replay.Run();
 
   Timeline timeline;
-  FillRanks(folded, used.class_of_rank, replay, timeline);
+  FillRanks(program, folded, used.class_of_rank, options.asymmetric, replay, timeline);
   FillMemory(program, folded, plan.host, costs.Memory(), options.record_spans, timeline);
   timeline.links = replay.LinkUses();
   timeline.kernels = plan.kernels;

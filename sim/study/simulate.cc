@@ -60,7 +60,8 @@ Simulation Simulate(const Scenario& scenario, const SimulationOptions& options) 
   Simulation result;
   result.program = BuildProgram(scenario);
   const AcceleratorSpec& accelerator = scenario.hardware.accelerator;
-  const Topology topology(scenario.hardware, scenario.gpus, LinkChanges(scenario.perturb));
+  const std::vector<LinkChange> changes = LinkChanges(scenario.perturb);
+  const Topology topology(scenario.hardware, scenario.gpus, changes);
   const KernelModel kernels(accelerator);
   const HostModel host(accelerator.host, scenario.training.runtime);
   const CollectiveModel collectives(scenario.hardware, topology);
@@ -68,6 +69,7 @@ Simulation Simulate(const Scenario& scenario, const SimulationOptions& options) 
 
   RunOptions run;
   run.unfold = options.unfold;
+  run.asymmetric = !changes.empty();
   for (const Perturbation& p : scenario.perturb) {
     if (p.rank >= 0) run.slow_ranks.push_back({static_cast<RankId>(p.rank), p.compute});
   }

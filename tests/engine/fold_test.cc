@@ -100,6 +100,23 @@ TEST_CASE("a straggler unfolds those whom it touches differently") {
   CHECK(Classes(program, FakeCosts{}, compute) == 4);
 }
 
+TEST_CASE("a slow link slows those who use it, when told that links differ") {
+  // Pairs of ranks, each reducing 1000 bytes (1 us); the link of rank 5 has half its bandwidth. Placement
+  // cannot tell, so nothing is folded: ranks 4 and 5 take 2 us, the others 1.
+  const Program program = TwoLevels(2, 4);
+  FakeCosts costs;
+  costs.link_scale[5] = 0.5;
+  const Timeline timeline = RunWith(costs, program, {.asymmetric = true});
+  CHECK(timeline.stats.simulated_ranks == 8);
+  REQUIRE(timeline.ranks.size() > 1);
+  for (RankId r = 0; r < 8; ++r) {
+    const RankTimeline& entry = timeline.ranks[timeline.entry_of_rank[r]];
+    REQUIRE(entry.spans.size() == 2);
+    CHECK(entry.spans[0].end.picoseconds() == (r / 2 == 2 ? 2000000 : 1000000));
+  }
+  CHECK(timeline.ranks.size() < 8);  // those that fared alike share an entry
+}
+
 TEST_CASE("weights count every rank once and the copies of a group every group") {
   const Program program = TwoLevels(4, 8);
   std::vector<double> compute(32, 1.0);
