@@ -117,12 +117,11 @@ MPT under PyTorch FSDP, complete configurations as printed{which}.
 step time = global batch x sequence / (tokens per second and GPU x GPUs); the rate is printed truncated to an integer.
 mixed_precision PURE: bf16 parameters, gradients and reduction (bf16_mixed); DEFAULT: reduction in fp32.
 MPT: biases, learned positions as long as the sequence, tied head. The benchmark's yamls clip the gradient norm at 1 and
-use decoupled_adamw, which walks the tensors one by one (priced here as foreach). Attention is FlashAttention 1 in Triton
-(attn_impl: triton), a little over half as fast as version 2 and of the speed of xformers' kernel (Dao, FlashAttention-2,
-arXiv:2307.08691, benchmarks on A100): priced as the memory-efficient kernel."""
+use decoupled_adamw, which walks the tensors one by one (priced here as foreach). Attention is FlashAttention 1 in Triton,
+a little over half as fast as version 2 (Dao, FlashAttention-2, arXiv:2307.08691, benchmarks on A100)."""
     comments = {"parallelism.data.limit_all_gathers": "limit_all_gathers: true in the yamls",
                 "training.clip_grad_norm": "scripts/train/yamls/pretrain: gradient_clipping, norm, 1.0",
-                "training.attention": "attn_impl: triton"}
+                "training.attention": "submit_benchmarks.py: --attn_impl defaults to triton"}
     h100 = ". H100: the node and its network are not stated, a DGX H100 is presumed"
     repo = "MosaicML llm-foundry, scripts/train/benchmarking/README.md, github mosaicml/llm-foundry@"
     return [

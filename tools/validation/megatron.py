@@ -32,9 +32,7 @@ def Divides(row):
 
 # ---- Hagemann et al. 2023 -----------------------------------------------------------------------------------------
 
-# FlashAttention 1 reaches about half of version 2's rate, as xformers' memory-efficient kernel does (Dao, FlashAttention-2,
-# arXiv:2307.08691, figure 5), and keeps the same tensors: priced as that.
-HAGEMANN_ATTENTION = {"torch": "eager", "fused": "eager", "flash_attention": "memory_efficient",
+HAGEMANN_ATTENTION = {"torch": "eager", "fused": "eager", "flash_attention": "flash1",
                       "flash_attentionv1.0.8": "flash1", "flash_attention2": "flash2"}
 
 
@@ -65,8 +63,8 @@ def Hagemann(source):
                   "github.com/Aleph-Alpha/NeurIPS-WANT-submission-efficient-parallelization-layouts @e13c2cb", """\
 Step times and outcomes of LLaMA training on A100 80 GB over tensor and pipeline size, micro-batch, recomputation and
 kernels. Global batch 2048 sequences of 2,048 tokens or 512 of 8,192; vocabulary 128k; ZeRO-1 (the paper).
-The note names the kernels: "torch" and "fused" (Megatron's softmax) are unfused attention, FlashAttention 1 is priced as
-the memory-efficient kernel, and without "RMS kernel" RMSNorm is a chain of elementwise calls in fp32.
+The note names the kernels: "torch" and "fused" (Megatron's softmax) are unfused attention; without "RMS
+kernel" RMSNorm is a chain of elementwise calls in fp32.
 Where the file does not state sequence parallelism it was off. The node's network is not stated: a DGX A100 is presumed.
 """, rows, {"training.precision": "13B ran on 32 GPUs without model parallelism: fp32 gradients would not fit",
             "training.clip_grad_norm": "not stated; Megatron's default"})]
