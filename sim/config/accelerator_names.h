@@ -24,7 +24,7 @@ inline constexpr std::array<std::pair<const char*, HostCall>, kHostCalls> kHostC
     {"none", HostCall::kNone}, {"inner", HostCall::kInner}, {"operator", HostCall::kOperator},
     {"autograd_node", HostCall::kAutogradNode}, {"cast", HostCall::kCast}, {"view", HostCall::kView},
     {"autograd_view", HostCall::kAutogradView}, {"module", HostCall::kModule}, {"fsdp1_unit", HostCall::kFsdp1Unit},
-    {"fsdp2_unit", HostCall::kFsdp2Unit}, {"ddp_hook", HostCall::kDdpHook}, {"collective", HostCall::kCollective},
+    {"fsdp2_unit", HostCall::kFsdp2Unit}, {"ddp_hook", HostCall::kDdpHook}, {"collective", HostCall::kCollective}, {"dtensor", HostCall::kDtensor},
     {"optimizer_step", HostCall::kOptimizerStep}, {"zero_grad", HostCall::kZeroGrad},
     {"iteration", HostCall::kIteration}}};
 

@@ -77,8 +77,8 @@ class Fsdp2 : public DataParallel {
   void Step() override {
     const int64_t n = units_.local_elements();
     if (env_.scenario.training.clip_grad_norm) EmitGradientClipping(env_, wires_.shard, n, types_.storage);
-    EmitOptimizerStep(env_, {.elements = n, .weights = types_.storage, .gradients = types_.storage, .copy = {}});
-    writer().HostWork(HostCall::kZeroGrad);
+    EmitOptimizerStep(env_, {.elements = n, .tensors = static_cast<int64_t>(gradients_.size()), .weights = types_.storage, .gradients = types_.storage, .copy = {}});
+    writer().HostWork(HostCall::kZeroGrad, static_cast<int>(gradients_.size()));
     for (UnitState& unit : state_) {
       if (unit.sharded_gradient != kNoBuffer) writer().Free(unit.sharded_gradient);
       unit.sharded_gradient = kNoBuffer;

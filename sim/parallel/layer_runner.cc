@@ -129,11 +129,29 @@ void LayerRunner::PlayEnterBackward(State& state, uint32_t use, const Operator& 
   env_.writer.Wait(env_.wiring.compute, reduced);
 }
 
+// PyTorch's own tensor parallelism (parallelize_module) makes DTensors of the operands of every linear layer between
+// an entry into and an exit from a parallel region; Megatron and Neuron have no such layer in between.
+bool LayerRunner::IsDtensorLinear(uint32_t use, uint32_t op) {
+  const Runtime runtime = env_.scenario.training.runtime;
+  if (env_.wiring.tensor.size == 1 || runtime == Runtime::kMegatron || runtime == Runtime::kNeuron) return false;
+  const auto [found, added] = dtensor_linears_.try_emplace(env_.model.uses[use].layer);
+  if (added) {
+    bool inside = false;
+    for (const Operator& each : env_.LayerOf(use).operators) {
+      if (each.boundary == Boundary::kTensorEnter) inside = true;
+      found->second.push_back(inside && HasWeightGradient(each));
+      if (each.boundary == Boundary::kTensorLeave) inside = false;
+    }
+  }
+  return found->second[op];
+}
+
 void LayerRunner::PlayRun(uint32_t use, const LayerEvent& event, Kernels which) {
   const Operator& op = env_.LayerOf(use).operators[event.op];
   StepWriter& writer = env_.writer;
   writer.HostWork(event.backward ? HostCall::kAutogradView : HostCall::kView,
                   event.backward ? op.backward_views : op.forward_views);
+  if (IsDtensorLinear(use, event.op)) writer.HostWork(HostCall::kDtensor);
   for (const Kernel& kernel : event.backward ? op.backward : op.forward) {
     const bool weight = event.backward && IsWeightGradient(kernel.work);
     if (which == (weight ? Kernels::kAllButWeight : Kernels::kWeightOnly)) continue;

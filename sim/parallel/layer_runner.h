@@ -65,6 +65,7 @@ class LayerRunner {
   [[nodiscard]] bool Checkpointed(uint32_t use) const;
   [[nodiscard]] const std::vector<LayerEvent>& ForwardPlan(uint32_t layer, ForwardMode mode);
   void Play(State& state, uint32_t use, const std::vector<LayerEvent>& events);
+  [[nodiscard]] bool IsDtensorLinear(uint32_t use, uint32_t op);
   enum class Kernels { kAll, kAllButWeight, kWeightOnly };
   void PlayRun(uint32_t use, const LayerEvent& event, Kernels which);
   [[nodiscard]] bool PutOff(State& state, const Layer& layer, const LayerEvent& event);
@@ -77,6 +78,7 @@ class LayerRunner {
 
   Environment& env_;
   DataParallel& data_parallel_;
+  std::map<uint32_t, std::vector<bool>> dtensor_linears_; // by layer and operator
   bool split_ = false;                                    // the backward being played leaves weight gradients
   bool consuming_ = false;                                // ... and has just met a product that reads what is freed now
   std::vector<bool> checkpointed_;                        // by use

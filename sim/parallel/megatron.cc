@@ -85,7 +85,7 @@ class Megatron : public DataParallel {
     if (training.clip_grad_norm) {
       EmitGradientClipping(env_, distributed_ ? wires_.data : wires_.tensor, Local(), gradient_type_);
     }
-    OptimizerLoad load{.elements = Local(), .weights = precision().parameters, .gradients = gradient_type_, .copy = {}};
+    OptimizerLoad load{.elements = Local(), .tensors = static_cast<int64_t>(bucket_of_.size()), .weights = precision().parameters, .gradients = gradient_type_, .copy = {}};
     if (precision().master_weights) {
       load.weights = *precision().master_weights;
       load.copy = precision().parameters;

@@ -67,6 +67,7 @@ void EmitOptimizerStep(Environment& env, const OptimizerLoad& load) {
   const int64_t n = load.elements;
   if (n == 0) return;
   env.writer.SetPhase(Phase::kOptimizer);
+  env.writer.HostWork(HostCall::kOptimizerStep, static_cast<int>(load.tensors) - 1);
   const bool adam = training.optimizer == Optimizer::kAdamW;
   if (adam && training.optimizer_kernel == OptimizerKernel::kForeach) {
     ForeachAdam(env, load);

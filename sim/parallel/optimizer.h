@@ -23,6 +23,7 @@ void AllocateOptimizerState(StepWriter& writer, const TrainingSpec& training, in
 // and the 16-bit copy that it refreshes.
 struct OptimizerLoad {
   int64_t elements = 0;
+  int64_t tensors = 1;  // the host pays for each
   DType weights = DType::kFp32;
   DType gradients = DType::kFp32;
   std::optional<DType> copy;

@@ -70,13 +70,13 @@ class Replicated : public DataParallel {
   void Step() override {
     const int64_t n = env_.parameters.elements();
     if (env_.scenario.training.clip_grad_norm) EmitGradientClipping(env_, Channel{}, n, precision().parameters);
-    OptimizerLoad load{.elements = n, .weights = precision().parameters, .gradients = precision().parameters, .copy = {}};
+    OptimizerLoad load{.elements = n, .tensors = static_cast<int64_t>(gradients_.size()), .weights = precision().parameters, .gradients = precision().parameters, .copy = {}};
     if (precision().master_weights) {
       load.weights = *precision().master_weights;
       load.copy = precision().parameters;
     }
     EmitOptimizerStep(env_, load);
-    writer().HostWork(HostCall::kZeroGrad);
+    writer().HostWork(HostCall::kZeroGrad, static_cast<int>(gradients_.size()));
     for (BufferId& gradient : gradients_) {
       if (gradient != kNoBuffer) writer().Free(gradient);
       gradient = kNoBuffer;

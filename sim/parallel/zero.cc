@@ -59,7 +59,7 @@ class Zero : public DataParallel {
 
   void Step() override {
     if (env_.scenario.training.clip_grad_norm) EmitGradientClipping(env_, wires_.data, Local(), precision().gradients);
-    OptimizerLoad load{.elements = Local(), .weights = precision().parameters, .gradients = precision().gradients, .copy = {}};
+    OptimizerLoad load{.elements = Local(), .tensors = static_cast<int64_t>(gradients_.size()), .weights = precision().parameters, .gradients = precision().gradients, .copy = {}};
     if (precision().master_weights) {
       load.weights = *precision().master_weights;
       load.copy = precision().parameters;
@@ -68,7 +68,7 @@ class Zero : public DataParallel {
     for (uint32_t b = 0; b < buckets_.size() && Ranks() > 1; ++b) {
       writer().Wait(wires_.compute, Communicate(CollectiveOp::kAllGather, "weight all_gather", precision().parameters, elements_[b]));
     }
-    writer().HostWork(HostCall::kZeroGrad);
+    writer().HostWork(HostCall::kZeroGrad, static_cast<int>(gradients_.size()));
     for (BufferId& gradient : gradients_) {
       if (gradient != kNoBuffer) writer().Free(gradient);
       gradient = kNoBuffer;

@@ -79,13 +79,13 @@ class Zero3 : public DataParallel {
 
   void Step() override {
     if (env_.scenario.training.clip_grad_norm) EmitGradientClipping(env_, wires_.data, Local(), precision().gradients);
-    OptimizerLoad load{.elements = Local(), .weights = precision().parameters, .gradients = precision().gradients, .copy = {}};
+    OptimizerLoad load{.elements = Local(), .tensors = static_cast<int64_t>(units_.unit_of_parameter.size()), .weights = precision().parameters, .gradients = precision().gradients, .copy = {}};
     if (precision().master_weights) {
       load.weights = *precision().master_weights;
       load.copy = precision().parameters;
     }
     EmitOptimizerStep(env_, load);
-    writer().HostWork(HostCall::kZeroGrad);
+    writer().HostWork(HostCall::kZeroGrad, static_cast<int>(units_.unit_of_parameter.size()));
   }
 
  protected:

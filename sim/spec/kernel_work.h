@@ -89,6 +89,7 @@ enum class HostCall : uint8_t {
   kFsdp2Unit,        // one pre- or post-hook of fully_shard
   kDdpHook,          // one gradient-ready hook of DistributedDataParallel
   kCollective,       // one call of torch.distributed
+  kDtensor,          // one pass through a linear layer that DTensor parallelises: from_local, redistribute, dispatch, to_local
   kOptimizerStep,    // one optimizer call: paid once per parameter tensor
   kZeroGrad,         // once per parameter tensor
   kIteration,        // data loading and loop overhead, once a step
