@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "sim/cli/terminal.h"
 #include "sim/cli/write_file.h"
+#include "sim/study/accuracy_page.h"
 #include "sim/study/check.h"
 #include "sim/study/check_output.h"
 
@@ -19,6 +20,7 @@ struct Options {
   bool json = false;
   bool csv = false;
   std::string junit;
+  std::string page;
   std::string baseline;
   bool update = false;
   double threshold = 0.001;
@@ -77,6 +79,11 @@ int Run(const Options& options, Command& command) {
   Diagnostics files;
   if (options.update) WriteFile(options.baseline, [&](std::ostream& out) { out << RenderBaseline(result); }, files);
   if (!options.junit.empty()) WriteFile(options.junit, [&](std::ostream& out) { out << RenderCheckJunit(result); }, files);
+  if (!options.page.empty()) {
+    const std::filesystem::path picture = std::filesystem::path(options.page).replace_extension(".svg");
+    WriteFile(picture.string(), [&](std::ostream& out) { out << RenderScatter(result); }, files);
+    WriteFile(options.page, [&](std::ostream& out) { out << RenderAccuracyPage(result, picture.filename().string()); }, files);
+  }
   command.err << files.Render();
   if (files.HasErrors()) return kExitBadInput;
 
@@ -100,6 +107,7 @@ void AddCheckCommand(CLI::App& app, Command& command) {
   auto* json = sub->add_flag("--json", options->json, "Print every point as JSON");
   sub->add_flag("--csv", options->csv, "Print every point as comma-separated values")->excludes(json);
   sub->add_option("--junit", options->junit, "Also write a JUnit report for CI servers")->type_name("FILE");
+  sub->add_option("--page", options->page, "Also write the accuracy page, and its picture beside it")->type_name("FILE.md");
   auto* baseline = sub->add_option("--baseline", options->baseline,
                                    "Compare with saved predictions and list what moved; exit code 1 if any did")
                        ->type_name("FILE");

@@ -12,6 +12,7 @@
 #include "CLI/CLI.hpp"
 #include "sim/cli/check_command.h"
 #include "sim/cli/run_command.h"
+#include "sim/cli/study_commands.h"
 #include "sim/config/search_path.h"
 #include "sim/study/collective_command.h"
 #include "sim/study/command.h"
@@ -78,6 +79,12 @@ int RunCommandLine(int argc, char** argv) {
   app.require_subcommand(0, 1);
   AddRunCommand(app, command);
   AddCheckCommand(app, command);
+  AddCompareCommand(app, command);
+  AddPlanCommand(app, command);
+  AddSensitivityCommand(app, command);
+  AddMemoryCommand(app, command);
+  AddListCommand(app, command);
+  AddShowCommand(app, command);
   AddCollectiveCommand(app, command);
   AddTopologyCommand(app, command);
   try {

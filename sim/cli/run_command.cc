@@ -10,6 +10,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "sim/cli/common.h"
 #include "sim/cli/terminal.h"
 #include "sim/cli/write_file.h"
 #include "sim/output/csv.h"
@@ -24,33 +25,17 @@
 namespace simulate {
 namespace {
 
-struct Options {
-  std::string scenario;
-  std::vector<std::string> set;
+struct Options : CommonOptions {
   bool json = false;
   bool csv = false;
   bool quiet = false;
   bool unfold = false;
+  bool exact = false;
   bool stats = false;
-  std::string color = "auto";
   std::string output;
   std::string trace;
   std::string html;
-  int threads = 0;
 };
-
-bool SplitSettings(const std::vector<std::string>& texts, std::vector<Setting>* settings, Diagnostics& diagnostics) {
-  for (const std::string& text : texts) {
-    const size_t equals = text.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      diagnostics.Error(absl::StrCat("`--set ", text, "` is not of the form key=value"))
-          .help.emplace_back("for example --set cluster.gpus=64");
-      continue;
-    }
-    settings->emplace_back(text.substr(0, equals), text.substr(equals + 1));
-  }
-  return !diagnostics.HasErrors();
-}
 
 std::string Render(const Options& options, const Command& command, const Study& study, const std::vector<Report>& reports) {
   if (options.json) return RenderJson(study.title, reports);
@@ -99,20 +84,14 @@ void WriteTimeline(const Options& options, const Study& study, const std::vector
 
 int Run(const Options& options, Command& command) {
   Diagnostics diagnostics;
-  std::vector<Setting> overrides;
-  std::optional<Study> study;
-  if (SplitSettings(options.set, &overrides, diagnostics)) {
-    study = LoadStudy(options.scenario, command.search, overrides, diagnostics);
-    if (study && !CheckLinks(study->points, diagnostics)) study.reset();
-  }
-  command.err << diagnostics.Render();
+  const std::optional<Study> study = ReadStudy(options.scenario, options.set, command);
   if (!study) return kExitBadInput;
 
   const auto begin = std::chrono::steady_clock::now();
   std::vector<Report> reports;
   {
     Progress progress(command.err, command.err_is_terminal && !options.quiet, "point");
-    reports = SimulateAll(study->points, {options.unfold}, options.threads,
+    reports = SimulateAll(study->points, {options.unfold, options.exact}, options.threads,
                           [&](size_t done, size_t all) { progress.Update(done, all); });
   }
   for (size_t i = 0; i < reports.size(); ++i) Compare(study->reference, study->points[i].reference, reports[i]);
@@ -136,24 +115,17 @@ int Run(const Options& options, Command& command) {
 std::shared_ptr<Options> AddOptions(CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.add_option("scenario", options->scenario, "Scenario file, or the name of one that is shipped")->type_name("SCENARIO");
-  app.add_option("--set", options->set, "Override a dotted key, e.g. cluster.gpus=64; may be repeated")
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false);
+  AddCommonOptions(app, *options);
   auto* json = app.add_flag("--json", options->json, "Print the result as one JSON object");
   app.add_flag("--csv", options->csv, "Print one line of comma-separated values per point")->excludes(json);
   app.add_flag("--quiet", options->quiet, "Print the table alone, and no progress");
   app.add_flag("--unfold", options->unfold, "Simulate every rank instead of one of each kind");
+  app.add_flag("--exact", options->exact, "Simulate every micro-batch of steps that have many");
   app.add_flag("--stats", options->stats, "Say on standard error how fast the simulation ran");
-  app.add_option("--color", options->color, "When to colour: auto, always, never")
-      ->check(CLI::IsMember({"auto", "always", "never"}))
-      ->type_name("WHEN");
   app.add_option("-o,--output", options->output, "Write the result to a file instead of standard output")->type_name("FILE");
   app.add_option("--trace", options->trace, "Write the (last) point's timeline: Perfetto, or Chrome's format if *.json")
       ->type_name("FILE");
   app.add_option("--html", options->html, "Write the result as one self-contained page")->type_name("FILE");
-  app.add_option("--threads", options->threads, "Points simulated at a time; 0: one per processor")
-      ->check(CLI::Range(0, 1024))
-      ->type_name("N");
   return options;
 }
 

@@ -48,6 +48,7 @@ Json DetailJson(const Report& r) {
           {"communication_alone_s", r.communication.alone.value()},
           {"communication_latency_s", r.communication.latency.value()},
           {"communication_calls", r.communication.calls},
+          {"micro_batches_simulated", r.micro_batches_simulated},
           {"hardware_flops", r.hardware_flops.value()},
           {"peak_flops_per_s", r.peak.value()}};
 }

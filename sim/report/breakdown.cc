@@ -60,8 +60,7 @@ class Walk {
     b.pipeline_bubble = part(Part::kPipelineBubble);
     b.host_bound = part(Part::kHostBound);
     b.idle = part(Part::kIdle);
-    b.recompute = SimTime(recompute_).seconds();
-    b.contention = Contention();
+    AddParts(&b);
     for (const auto& [kind, ps] : exposed_) b.exposed_communication.emplace_back(kind, SimTime(ps).seconds());
     return b;
   }
@@ -103,14 +102,19 @@ class Walk {
     return communicator.name.find("pipeline") != std::string::npos;
   }
 
-  [[nodiscard]] Seconds Contention() const {
+  // The parts of compute: what kernels lost to others, and recomputation at full speed.
+  void AddParts(Breakdown* b) const {
     SimTime lost;
+    SimTime again;
     for (uint32_t i = 0; i < spans_.size(); ++i) {
       const Span& span = spans_[i];
-      if (!OnCompute(i) || At(i).kind != InstructionKind::kKernel) continue;
-      lost += std::max(SimTime(), span.end - span.start - span.alone);
+      if (!OnCompute(i) || At(i).kind != InstructionKind::kKernel || At(i).phase == Phase::kOptimizer) continue;
+      const SimTime alone = std::min(span.end - span.start, span.alone);
+      lost += span.end - span.start - alone;
+      if (At(i).phase == Phase::kRecompute) again += alone;
     }
-    return lost.seconds();
+    b->contention = lost.seconds();
+    b->recompute = again.seconds();
   }
 
   void Add(Part part, SimTime from, SimTime to) {
@@ -138,7 +142,6 @@ class Walk {
     if (!OnCompute(i)) return AddExposed("copy", from, to);
     const bool optimizer = instruction.phase == Phase::kOptimizer;
     Add(optimizer ? Part::kOptimizer : Part::kCompute, from, to);
-    if (instruction.phase == Phase::kRecompute && to > from) recompute_ += (to - from).picoseconds();
   }
 
   // The span that kept `i` from starting: of its waits and its stream's predecessor the one that ended last.
@@ -212,7 +215,6 @@ class Walk {
   std::vector<uint32_t> span_of_;  // by instruction
   std::vector<uint32_t> before_;   // by span: the one before it on its stream
   std::array<int64_t, 5> parts_{};
-  int64_t recompute_ = 0;
   std::map<std::string, int64_t> exposed_;
 };
 

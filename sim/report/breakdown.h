@@ -30,7 +30,7 @@ struct Breakdown {
   Seconds optimizer;
   Seconds idle;
   Seconds contention;                // part of compute: what kernels lost beside communication
-  Seconds recompute;                 // part of compute: checkpointed activations computed again
+  Seconds recompute;                 // part of compute: activations computed again, at full speed
 
   [[nodiscard]] Seconds exposed() const;
   [[nodiscard]] Seconds total() const;

@@ -66,6 +66,9 @@ void SetCounts(const Scenario& scenario, const Program& program, Report& report)
   report.data_parallel =
       program.world_size() / (report.tensor_parallel * report.pipeline_parallel * report.context_parallel);
   report.global_batch_size = std::llround(program.totals.samples);
+  report.tokens = program.totals.tokens;
+  report.samples = program.totals.samples;
+  report.micro_batches_simulated = scenario.training.gradient_accumulation_steps;
   report.parameters = program.totals.parameters;
   report.model_flops = program.totals.model_flops;
   report.hardware_flops = program.totals.hardware_flops;
@@ -73,7 +76,9 @@ void SetCounts(const Scenario& scenario, const Program& program, Report& report)
   report.peak = scenario.hardware.accelerator.Peak(precision.fp8_matmuls ? DType::kFp8 : precision.compute);
 }
 
-void SetRates(const Program& program, Report& report) {
+}  // namespace
+
+void SetRates(Report& report) {
   const double seconds = report.step_time.value();
   const auto gpus = static_cast<double>(report.gpus);
   if (seconds <= 0.0 || report.gpus == 0) return;
@@ -83,12 +88,10 @@ void SetRates(const Program& program, Report& report) {
     report.mfu = report.tflops_per_gpu * 1e12 / report.peak.value();
     report.hfu = report.hardware_tflops_per_gpu * 1e12 / report.peak.value();
   }
-  report.tokens_per_s = program.totals.tokens / seconds;
+  report.tokens_per_s = report.tokens / seconds;
   report.tokens_per_s_per_gpu = report.tokens_per_s / gpus;
-  report.samples_per_s = program.totals.samples / seconds;
+  report.samples_per_s = report.samples / seconds;
 }
-
-}  // namespace
 
 Report BuildReport(const Scenario& scenario, const Program& program, const Timeline& timeline) {
   SIM_CHECK(!timeline.ranks.empty(), "a timeline without ranks");
@@ -105,7 +108,7 @@ Report BuildReport(const Scenario& scenario, const Program& program, const Timel
   const RankTimeline& worst = WorstRank(timeline);
   report.worst_rank = worst.rank;
   report.step_time = timeline.end.seconds();
-  SetRates(program, report);
+  SetRates(report);
   report.breakdown = BreakDown(program, worst, timeline.end);
   report.communication = SumCommunication(program, timeline, worst);
   report.trust = Trust(program, timeline, worst);

@@ -57,11 +57,16 @@ struct Report {
   int64_t parameters = 0;
   Flops model_flops;                 // per step
   Flops hardware_flops;
+  double tokens = 0.0, samples = 0.0;
+  int64_t micro_batches_simulated = 0;  // fewer than there are when study/predict.h continued the step
   FlopsPerSecond peak;               // that mfu and hfu are shares of
   std::vector<ReferenceResult> reference;
   std::vector<TrustNote> trust;      // weakest first
   RunStats stats;
 };
+
+// Fills the rates from step_time, counts and peak.
+void SetRates(Report& report);
 
 [[nodiscard]] Report BuildReport(const Scenario& scenario, const Program& program, const Timeline& timeline);
 

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "sim/report/metric.h"
 #include "sim/study/parallel_for.h"
+#include "sim/study/predict.h"
 
 namespace simulate {
 namespace {
@@ -78,9 +79,10 @@ ErrorSummary SummaryOf(const std::string& name, const std::vector<const CheckedP
     ++summary.points;
     if (point->fell_short()) ++summary.short_of;
     if (point->missing) continue;
-    sizes.push_back(std::fabs(point->error));
-    summary.bias += point->error;
-    if (std::fabs(point->error) > std::fabs(summary.worst)) summary.worst = point->error;
+    const double error = point->deviation();
+    sizes.push_back(std::fabs(error));
+    summary.bias += error;
+    if (std::fabs(error) > std::fabs(summary.worst)) summary.worst = error;
   }
   if (sizes.empty()) return summary;
   std::sort(sizes.begin(), sizes.end());
@@ -132,6 +134,27 @@ const char* Name(Bound bound) {
 
 bool CheckedPoint::fell_short() const { return tolerance > 0.0 && (missing || std::fabs(error) > tolerance); }
 
+double CheckedPoint::deviation() const {
+  const bool seconds = metric == "step_time_s" || metric == "exposed_communication_s";
+  const bool rate = MeasureOf(metric) == Measure::kTime && !seconds;
+  return rate && error > -1.0 ? 1.0 / (1.0 + error) - 1.0 : error;
+}
+
+std::vector<CheckedPoint> PointsOf(const CheckResult& result, Measure measure) {
+  std::vector<CheckedPoint> points;
+  std::map<std::pair<std::string, std::string>, size_t> first;
+  for (const CheckedPoint& p : result.points) {
+    if (MeasureOf(p.metric) != measure) continue;
+    const auto [seen, fresh] = first.try_emplace({p.file, p.id}, points.size());
+    if (fresh || measure != Measure::kTime) {
+      points.push_back(p);
+    } else if (p.metric == "step_time_s") {
+      points[seen->second] = p;
+    }
+  }
+  return points;
+}
+
 Measure MeasureOf(const std::string& metric) {
   if (metric == "status") return Measure::kOutcome;
   return absl::EndsWith(metric, "_bytes") ? Measure::kMemory : Measure::kTime;
@@ -148,7 +171,7 @@ CheckResult Check(const std::vector<Study>& studies, int threads, const std::fun
   }
   std::vector<std::vector<CheckedPoint>> points(jobs.size());
   ParallelFor(
-      jobs.size(), threads, [&](size_t i) { points[i] = Points(jobs[i], Simulate(*jobs[i].point).report); }, progress);
+      jobs.size(), threads, [&](size_t i) { points[i] = Points(jobs[i], Predict(*jobs[i].point)); }, progress);
   for (const auto& of_job : points) result.points.insert(result.points.end(), of_job.begin(), of_job.end());
   result.runs = jobs.size();
   return result;

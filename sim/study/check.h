@@ -36,6 +36,8 @@ struct CheckedPoint {
   Bound bound = Bound::kNone;
 
   [[nodiscard]] bool fell_short() const;
+  // The error as one of time: a rate that is too high is a time that is too short.
+  [[nodiscard]] double deviation() const;
   [[nodiscard]] std::string key() const { return file + " " + id + " " + metric; }
 };
 
@@ -68,7 +70,10 @@ struct ErrorSummary {
   double bias = 0.0;         // mean of the signed errors
 };
 
-// One summary per distinct class_of(point), in order of first appearance.
+// The points of one measure, at most one per run: a run published with a time and rates counts once, by its time.
+[[nodiscard]] std::vector<CheckedPoint> PointsOf(const CheckResult& result, Measure measure);
+
+// Statistics of deviation(), one summary per distinct class_of(point), in order of first appearance.
 [[nodiscard]] std::vector<ErrorSummary> Summarise(const std::vector<CheckedPoint>& points,
                                                   const std::function<std::string(const CheckedPoint&)>& class_of);
 

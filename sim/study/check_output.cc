@@ -25,14 +25,6 @@ std::string ShowMeasure(Measure measure) {
   return "";
 }
 
-std::vector<CheckedPoint> Of(const CheckResult& result, Measure measure) {
-  std::vector<CheckedPoint> points;
-  for (const CheckedPoint& p : result.points) {
-    if (MeasureOf(p.metric) == measure) points.push_back(p);
-  }
-  return points;
-}
-
 std::vector<Cell> SummaryRow(const ErrorSummary& s, const std::string& measure) {
   return {Cell(s.name),
           Cell(measure, Tone::kFaint),
@@ -54,7 +46,7 @@ template <typename ClassOf>
 std::string SummaryTable(const CheckResult& result, const std::string& name, ClassOf class_of, bool colour) {
   std::vector<std::vector<Cell>> rows;
   for (const Measure measure : {Measure::kTime, Measure::kMemory, Measure::kOutcome}) {
-    for (const ErrorSummary& s : Summarise(Of(result, measure), class_of)) rows.push_back(SummaryRow(s, ShowMeasure(measure)));
+    for (const ErrorSummary& s : Summarise(PointsOf(result, measure), class_of)) rows.push_back(SummaryRow(s, ShowMeasure(measure)));
   }
   return rows.empty() ? "" : RenderTable(SummaryColumns(name), rows, colour) + "\n";
 }
@@ -148,7 +140,7 @@ std::string RenderCheckJson(const CheckResult& result, const std::vector<Moved>&
     json["excluded"].push_back({{"file", e.file}, {"point", e.id}, {"reason", e.reason}});
   }
   for (const Measure measure : {Measure::kTime, Measure::kMemory, Measure::kOutcome}) {
-    for (const ErrorSummary& s : Summarise(Of(result, measure), [](const CheckedPoint& p) { return p.source; })) {
+    for (const ErrorSummary& s : Summarise(PointsOf(result, measure), [](const CheckedPoint& p) { return p.source; })) {
       json["sources"].push_back({{"source", s.name}, {"of", ShowMeasure(measure)}, {"points", s.points}, {"mean", s.mean},
                                  {"median", s.median}, {"p90", s.p90}, {"bias", s.bias}, {"worst", s.worst},
                                  {"short", s.short_of}});

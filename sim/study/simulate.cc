@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "sim/parallel/build_program.h"
 #include "sim/study/parallel_for.h"
+#include "sim/study/predict.h"
 
 namespace simulate {
 
@@ -82,7 +83,7 @@ std::vector<Report> SimulateAll(const std::vector<Scenario>& points, const Simul
                                 const std::function<void(size_t, size_t)>& progress) {
   std::vector<Report> reports(points.size());
   ParallelFor(
-      points.size(), threads, [&](size_t i) { reports[i] = Simulate(points[i], options).report; }, progress);
+      points.size(), threads, [&](size_t i) { reports[i] = Predict(points[i], options); }, progress);
   return reports;
 }
 

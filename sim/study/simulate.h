@@ -14,6 +14,7 @@ namespace simulate {
 
 struct SimulationOptions {
   bool unfold = false;        // simulate every rank, not one of each kind
+  bool exact = false;         // simulate every micro-batch: see predict.h
 };
 
 struct Simulation {

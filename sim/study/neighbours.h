@@ -1,0 +1,21 @@
+// The settings next to a scenario's that need less (or use more) memory: what to try when a run does not fit.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sim/report/report.h"
+#include "sim/spec/scenario.h"
+
+namespace simulate {
+
+struct Neighbour {
+  std::string change;      // "training.activation_checkpointing=full", ready for --set
+  Scenario scenario;
+};
+
+// One change each, from the mildest: half the micro-batch with twice the accumulation, checkpointing, finer sharding.
+// Only changes that config/ would accept.
+[[nodiscard]] std::vector<Neighbour> Neighbours(const Scenario& scenario);
+
+}  // namespace simulate
