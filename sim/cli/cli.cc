@@ -14,6 +14,7 @@
 #include "sim/cli/run_command.h"
 #include "sim/cli/study_commands.h"
 #include "sim/config/search_path.h"
+#include "sim/study/calibrate_command.h"
 #include "sim/study/collective_command.h"
 #include "sim/study/command.h"
 #include "sim/study/topology_command.h"
@@ -87,6 +88,7 @@ int RunCommandLine(int argc, char** argv) {
   AddShowCommand(app, command);
   AddCollectiveCommand(app, command);
   AddTopologyCommand(app, command);
+  AddCalibrateCommand(app, command);
   try {
     const int code = Parse(app, argc, argv, command);
     return Print(out.str(), code);
