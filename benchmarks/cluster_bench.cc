@@ -1,5 +1,5 @@
-// Building and routing clusters, and pricing collectives on them. Goal: 16,384 accelerators built and routed under
-// one second and 500 MB.
+// Building and routing clusters, and pricing collectives on them. Goal: 16,384 accelerators built and routed
+// under one second and 500 MB.
 #include <benchmark/benchmark.h>
 #include <sys/resource.h>
 
@@ -70,12 +70,13 @@ void AnotherSize(benchmark::State& state) {
   std::vector<uint32_t> group(static_cast<size_t>(state.range(0)));
   std::iota(group.begin(), group.end(), 0u);
   int64_t size = 1 << 20;
-  for (auto _ : state) benchmark::DoNotOptimize(model.Cost({CollectiveOp::kAllReduce, Bytes(size += 4096), {group}}).time);
+  for (auto _ : state)
+    benchmark::DoNotOptimize(model.Cost({CollectiveOp::kAllReduce, Bytes(size += 4096), {group}}).time);
 }
 BENCHMARK(AnotherSize)->Arg(512)->Arg(16384)->Unit(benchmark::kMicrosecond);
 
-// A 64 MiB ring all-reduce message by message over devices with a NIC each. Goals: 512 under 0.1 s, 2,048 under
-// 1.5 s and 200 MB (ASTRA-sim 0.56 s and 10.4 s, SimGrid 0.77 s at 512 on a like machine).
+// A 64 MiB ring all-reduce message by message over devices with a NIC each. Goals: 512 under 0.1 s, 2,048
+// under 1.5 s and 200 MB (ASTRA-sim 0.56 s and 10.4 s, SimGrid 0.77 s at 512 on a like machine).
 void RingMessageByMessage(benchmark::State& state) {
   HardwareSpec h = Rails();
   h.node.accelerators = 1;
@@ -91,7 +92,8 @@ void RingMessageByMessage(benchmark::State& state) {
         ExpandMessages(h, topology, CollectiveOp::kAllReduce, Algorithm::kRing, group, Bytes(64 << 20));
     messages += ReplayMessages(schedule, bandwidth).messages;
   }
-  state.counters["messages/s"] = benchmark::Counter(static_cast<double>(messages), benchmark::Counter::kIsRate);
+  state.counters["messages/s"] =
+      benchmark::Counter(static_cast<double>(messages), benchmark::Counter::kIsRate);
   ReportMemory(state);
 }
 BENCHMARK(RingMessageByMessage)->Arg(512)->Arg(2048)->Unit(benchmark::kMillisecond);

@@ -31,7 +31,8 @@ void QueueRandom(benchmark::State& state) {
   for (auto _ : state) {
     const EventQueue::Batch batch = queue.Pop();
     for (const Event& event : batch.events) {
-      queue.Push(batch.time + SimTime(1 + static_cast<int64_t>(random.Below(1000000))), EventKind::kKernelEnd, event);
+      queue.Push(batch.time + SimTime(1 + static_cast<int64_t>(random.Below(1000000))), EventKind::kKernelEnd,
+                 event);
       ++events;
     }
   }
@@ -62,7 +63,8 @@ void MaxMin(benchmark::State& state) {
   Random random(1);
   const std::vector<double> capacity(count / 2, 1.0);
   std::vector<Demand> demands;
-  for (size_t d = 0; d < 4 * count; ++d) demands.push_back({static_cast<uint32_t>(random.Below(capacity.size())), 1.0});
+  for (size_t d = 0; d < 4 * count; ++d)
+    demands.push_back({static_cast<uint32_t>(random.Below(capacity.size())), 1.0});
   std::vector<FairFlow> flows(count);
   for (size_t f = 0; f < count; ++f) flows[f].demands = std::span(demands).subspan(4 * f, 4);
   MaxMinSolver solver;
@@ -70,8 +72,8 @@ void MaxMin(benchmark::State& state) {
     solver.Solve(flows, capacity);
     benchmark::DoNotOptimize(flows.data());
   }
-  state.counters["flows/s"] =
-      benchmark::Counter(static_cast<double>(count) * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+  state.counters["flows/s"] = benchmark::Counter(
+      static_cast<double>(count) * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
 }
 BENCHMARK(MaxMin)->Arg(10)->Arg(100)->Arg(1000)->Unit(benchmark::kMicrosecond);
 
@@ -97,8 +99,8 @@ Program FsdpStep(uint32_t world, int layers, int kernels_per_pass) {
     TaskRef last;
     for (int k = 0; k < passes * kernels_per_pass; ++k) {
       const BufferId output = rank.Allocate(MiB(8), MemoryCategory::kActivations, compute, "output");
-      last = rank.Kernel(compute, "kernel", shapes[static_cast<size_t>(k) % shapes.size()], HostCall::kOperator,
-                         {&ready, 1});
+      last = rank.Kernel(compute, "kernel", shapes[static_cast<size_t>(k) % shapes.size()],
+                         HostCall::kOperator, {&ready, 1});
       ready = TaskRef{};
       rank.Free(output);
     }
@@ -137,17 +139,21 @@ void Step(benchmark::State& state, uint32_t world, int layers, int kernels, cons
   for (auto _ : state) stats = RunWith(costs, program, options).stats;
   state.counters["events"] = static_cast<double>(stats.events);
   state.counters["tasks"] = static_cast<double>(stats.tasks);
-  state.counters["tasks/s"] = benchmark::Counter(
-      static_cast<double>(stats.tasks) * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+  state.counters["tasks/s"] =
+      benchmark::Counter(static_cast<double>(stats.tasks) * static_cast<double>(state.iterations()),
+                         benchmark::Counter::kIsRate);
   state.counters["peak_MB"] = PeakMegabytes();
 }
 
 // T5-11B's size: 49 units, about 16,000 kernels a rank.
 void Fsdp512Folded(benchmark::State& state) { Step(state, 512, 49, 80, {.record_spans = false}); }
-void Fsdp512Unfolded(benchmark::State& state) { Step(state, 512, 49, 80, {.unfold = true, .record_spans = false}); }
+void Fsdp512Unfolded(benchmark::State& state) {
+  Step(state, 512, 49, 80, {.unfold = true, .record_spans = false});
+}
 void Fsdp512UnfoldedStragglers(benchmark::State& state) {
   RunOptions options{.unfold = true, .record_spans = false};
-  for (uint32_t r = 0; r < 512; ++r) options.slow_ranks.push_back({r, 0.9 + 0.1 * static_cast<double>(r * 7919 % 512) / 512});
+  for (uint32_t r = 0; r < 512; ++r)
+    options.slow_ranks.push_back({r, 0.9 + 0.1 * static_cast<double>(r * 7919 % 512) / 512});
   Step(state, 512, 49, 80, options);
 }
 void Fsdp16384Folded(benchmark::State& state) { Step(state, 16384, 127, 40, {.record_spans = false}); }
@@ -163,8 +169,12 @@ void RingMessages(benchmark::State& state) {
   const auto n = static_cast<uint32_t>(state.range(0));
   MessageSchedule ring;
   for (uint32_t i = 0; i < n; ++i) {
-    ring.channels.push_back({.messages = 2 * (n - 1), .bytes = static_cast<double>(64 << 20) / n,
-                             .latency = Seconds(3e-6), .first_link = i, .link_count = 1, .first_dependency = i,
+    ring.channels.push_back({.messages = 2 * (n - 1),
+                             .bytes = static_cast<double>(64 << 20) / n,
+                             .latency = Seconds(3e-6),
+                             .first_link = i,
+                             .link_count = 1,
+                             .first_dependency = i,
                              .dependency_count = 1});
     ring.links.push_back(i);
     ring.dependencies.push_back({(i + n - 1) % n, -1});
@@ -172,7 +182,8 @@ void RingMessages(benchmark::State& state) {
   const std::vector<double> bandwidth(n, 25e9);
   uint64_t messages = 0;
   for (auto _ : state) messages += ReplayMessages(ring, bandwidth).messages;
-  state.counters["messages/s"] = benchmark::Counter(static_cast<double>(messages), benchmark::Counter::kIsRate);
+  state.counters["messages/s"] =
+      benchmark::Counter(static_cast<double>(messages), benchmark::Counter::kIsRate);
   state.counters["peak_MB"] = PeakMegabytes();
 }
 BENCHMARK(RingMessages)->Arg(512)->Arg(2048)->Unit(benchmark::kMillisecond);

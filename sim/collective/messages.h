@@ -7,7 +7,8 @@
 //
 //   ring all-reduce of S bytes over n members: n channels of 2(n-1) messages of S/n;
 //     message k of i -> i+1 waits for message k-1 of i-1 -> i.
-//   tree reduce in chunks: a channel child -> parent waits, chunk by chunk, for those of the child's children.
+//   tree reduce in chunks: a channel child -> parent waits, chunk by chunk, for those of the child's
+//   children.
 #pragma once
 
 #include <cstdint>
@@ -29,9 +30,9 @@ struct MessageDependency {
 
 struct MessageChannel {
   uint32_t messages = 0;
-  double bytes = 0.0;             // of each message, protocol overhead included
-  Seconds latency;                // of each message, before its bytes flow
-  uint32_t first_link = 0;        // into MessageSchedule::links
+  double bytes = 0.0;       // of each message, protocol overhead included
+  Seconds latency;          // of each message, before its bytes flow
+  uint32_t first_link = 0;  // into MessageSchedule::links
   uint32_t link_count = 0;
   uint32_t first_dependency = 0;  // into MessageSchedule::dependencies
   uint32_t dependency_count = 0;
@@ -49,13 +50,14 @@ struct ExpandOptions {
   double inflation = 0.0;             // bytes on the wire per byte of payload; 0: the protocol's own
 };
 
-// One collective of one group. kRing: one ring per NIC that the group uses in a node (one ring inside a single
-// node), each in its own rotation, so that a lane stays on its rail. kTree: two trees, each for half of the
-// data; members of a node form a chain. kPairwise: one message for every ordered pair; sendrecv: to the next member.
-// REQUIRES: the algorithm exists for the operation (ring: all_reduce, all_gather, reduce_scatter; tree:
-// all_reduce; pairwise: all_to_all, sendrecv).
-[[nodiscard]] MessageSchedule ExpandMessages(const HardwareSpec& hardware, const Topology& topology, CollectiveOp op,
-                                             Algorithm algorithm, std::span<const uint32_t> group, Bytes bytes,
+// One collective of one group. kRing: one ring per NIC that the group uses in a node (one ring inside a
+// single node), each in its own rotation, so that a lane stays on its rail. kTree: two trees, each for half
+// of the data; members of a node form a chain. kPairwise: one message for every ordered pair; sendrecv: to
+// the next member. REQUIRES: the algorithm exists for the operation (ring: all_reduce, all_gather,
+// reduce_scatter; tree: all_reduce; pairwise: all_to_all, sendrecv).
+[[nodiscard]] MessageSchedule ExpandMessages(const HardwareSpec& hardware, const Topology& topology,
+                                             CollectiveOp op, Algorithm algorithm,
+                                             std::span<const uint32_t> group, Bytes bytes,
                                              const ExpandOptions& options = {});
 
 }  // namespace simulate

@@ -116,8 +116,11 @@ void CachingAllocator::Split(BlockId id, int64_t size) {
   if (IsLarge(blocks_[id].pool) ? rest <= kSmallSize : rest < kMinBlockSize) return;
   const BlockId tail = NewBlock();
   Block& block = blocks_[id];
-  blocks_[tail] = {.size = rest, .address = block.address + static_cast<uint64_t>(size), .previous = id,
-                   .next = block.next, .pool = block.pool};
+  blocks_[tail] = {.size = rest,
+                   .address = block.address + static_cast<uint64_t>(size),
+                   .previous = id,
+                   .next = block.next,
+                   .pool = block.pool};
   if (block.next != kNone) blocks_[block.next].previous = tail;
   block.next = tail;
   block.size = size;

@@ -20,7 +20,10 @@ namespace {
 class Compiler {
  public:
   Compiler(const Program& program, const RankProgram& rank)
-      : program_(program), rank_(rank), streams_(program.streams.size()), by_stream_(streams_),
+      : program_(program),
+        rank_(rank),
+        streams_(program.streams.size()),
+        by_stream_(streams_),
         place_(rank.instructions.size()) {
     result_.calls.resize(program.communicators.size());
   }

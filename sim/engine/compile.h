@@ -32,19 +32,19 @@ struct StreamWait {
 };
 
 struct Task {
-  int64_t offset = 0;        // ps after its segment began: enqueued (launch latency not included)
+  int64_t offset = 0;  // ps after its segment began: enqueued (launch latency not included)
   uint32_t segment = 0;
-  uint32_t first_wait = 0;   // into CompiledProgram::waits
-  uint32_t object = 0;       // as in Instruction
-  uint32_t call = 0;         // kCollective: how many calls on this communicator came before
-  uint32_t launch = 0;       // index among the program's launches
+  uint32_t first_wait = 0;  // into CompiledProgram::waits
+  uint32_t object = 0;      // as in Instruction
+  uint32_t call = 0;        // kCollective: how many calls on this communicator came before
+  uint32_t launch = 0;      // index among the program's launches
   uint16_t wait_count = 0;
   InstructionKind kind = InstructionKind::kKernel;
 };
 
 struct Segment {
-  int64_t length = 0;        // ps of host time until its wait
-  uint32_t first_wait = 0;   // what the host then waits for
+  int64_t length = 0;       // ps of host time until its wait
+  uint32_t first_wait = 0;  // what the host then waits for
   uint32_t wait_count = 0;
 };
 
@@ -56,13 +56,13 @@ struct CallSite {
 };
 
 struct CompiledProgram {
-  std::vector<Task> tasks;                     // stream after stream
-  std::vector<uint32_t> stream_begin;          // size streams + 1
+  std::vector<Task> tasks;             // stream after stream
+  std::vector<uint32_t> stream_begin;  // size streams + 1
   std::vector<StreamWait> waits;
-  std::vector<Segment> segments;               // at least one; the last has no waits
-  std::vector<uint32_t> enqueued;              // [segment * streams + stream]: tasks when the segment has been walked
-  std::vector<std::vector<CallSite>> calls;    // by communicator
-  std::vector<uint32_t> launches;              // instruction of each launch
+  std::vector<Segment> segments;   // at least one; the last has no waits
+  std::vector<uint32_t> enqueued;  // [segment * streams + stream]: tasks when the segment has been walked
+  std::vector<std::vector<CallSite>> calls;  // by communicator
+  std::vector<uint32_t> launches;            // instruction of each launch
 
   [[nodiscard]] uint32_t TaskCount() const { return static_cast<uint32_t>(tasks.size()); }
 };

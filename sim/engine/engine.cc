@@ -10,7 +10,9 @@ namespace {
 class MachineCosts : public Costs {
  public:
   explicit MachineCosts(const Machine& machine) : machine_(machine) {}
-  [[nodiscard]] KernelCost Kernel(const KernelWork& work) const override { return machine_.kernels.Cost(work); }
+  [[nodiscard]] KernelCost Kernel(const KernelWork& work) const override {
+    return machine_.kernels.Cost(work);
+  }
   [[nodiscard]] Slowdown Beside(const KernelWork& work, const CollectivePressure& pressure) const override {
     return machine_.kernels.Beside(work, pressure);
   }
@@ -25,7 +27,9 @@ class MachineCosts : public Costs {
   [[nodiscard]] BytesPerSecond LinkBandwidth(LinkId link) const override {
     return machine_.topology.links()[link].bandwidth;
   }
-  [[nodiscard]] uint32_t Node(uint32_t accelerator) const override { return machine_.topology.node_of(accelerator); }
+  [[nodiscard]] uint32_t Node(uint32_t accelerator) const override {
+    return machine_.topology.node_of(accelerator);
+  }
   [[nodiscard]] uint64_t Placement(std::span<const uint32_t> accelerators) const override {
     return machine_.topology.PlacementSignature(accelerators);
   }

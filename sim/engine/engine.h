@@ -10,7 +10,8 @@
 // results: ranks that fared alike share one entry of the Timeline then, too.
 //
 // Accelerator r of the topology runs rank r. Memory (memory_replay.h) follows from the times and does
-// not act back on them, so a run that is out of memory still has times: those of a device that is large enough.
+// not act back on them, so a run that is out of memory still has times: those of a device that is large
+// enough.
 //
 // Absent on purpose: FSDP, pipelines, layers, YAML. A stuck run throws InternalError listing who
 // waits for what.
@@ -33,12 +34,12 @@ struct Machine {
   const KernelModel& kernels;
   const HostModel& host;
   const CollectiveModel& collectives;
-  Bytes memory;                        // per accelerator
+  Bytes memory;  // per accelerator
 };
 
 struct RankSpeed {
   RankId rank = 0;
-  double compute = 1.0;                // its kernels run at this share of their speed
+  double compute = 1.0;  // its kernels run at this share of their speed
 };
 
 struct RunOptions {

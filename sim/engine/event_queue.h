@@ -25,9 +25,9 @@ namespace simulate {
 enum class EventKind : uint8_t { kKernelEnd, kFlowPhase, kWake };
 
 struct Event {
-  uint32_t subject = 0;     // a rank or a flow
+  uint32_t subject = 0;  // a rank or a flow
   uint32_t generation = 0;
-  uint32_t stream = 0;      // a whole word: a byte and its padding stall when copied
+  uint32_t stream = 0;  // a whole word: a byte and its padding stall when copied
 };
 
 class EventQueue {

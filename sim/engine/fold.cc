@@ -148,7 +148,7 @@ class Refiner {
   std::vector<Colour> colours_, next_;
   std::vector<uint32_t> nodes_;
   std::vector<Colour> node_colours_;
-  std::vector<Colour> placements_;                 // of all groups, communicator after communicator
+  std::vector<Colour> placements_;  // of all groups, communicator after communicator
   std::vector<std::vector<Colour>> group_colours_;
   std::vector<uint32_t> first_peer_;
   std::vector<Peer> peers_;
@@ -156,7 +156,8 @@ class Refiner {
 
 // Classes and groups from every rank's class and every group's colour.
 template <typename GroupColour>
-Folding Assemble(const Program& program, std::vector<uint32_t> class_of_rank, const GroupColour& group_colour) {
+Folding Assemble(const Program& program, std::vector<uint32_t> class_of_rank,
+                 const GroupColour& group_colour) {
   Folding folding;
   for (RankId r = 0; r < class_of_rank.size(); ++r) {
     if (class_of_rank[r] == folding.classes.size()) folding.classes.push_back({.representative = r});

@@ -29,19 +29,19 @@ struct RankClass {
 // Groups of one communicator whose members behave alike.
 struct GroupClass {
   CommunicatorId communicator = 0;
-  std::vector<uint32_t> copies;    // indices of Communicator::groups; the first is the representative
-  std::vector<uint32_t> members;   // simulated ranks, each once
+  std::vector<uint32_t> copies;   // indices of Communicator::groups; the first is the representative
+  std::vector<uint32_t> members;  // simulated ranks, each once
 };
 
 // Where every rank stands in one communicator; kNoGroup outside of it.
 struct Membership {
-  std::vector<uint32_t> group;   // by rank: index of Communicator::groups
-  std::vector<uint32_t> place;   // by rank: position in that group
+  std::vector<uint32_t> group;  // by rank: index of Communicator::groups
+  std::vector<uint32_t> place;  // by rank: position in that group
 };
 [[nodiscard]] std::vector<Membership> MembershipsOf(const Program& program);
 
 struct Folding {
-  std::vector<RankClass> classes;                   // in order of representative
+  std::vector<RankClass> classes;  // in order of representative
   std::vector<uint32_t> class_of_rank;
   std::vector<GroupClass> groups;
   std::vector<std::vector<uint32_t>> class_of_group;  // [communicator][group]: index of `groups`

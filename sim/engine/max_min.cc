@@ -78,8 +78,9 @@ void MaxMinSolver::Solve(std::span<FairFlow> flows, std::span<const double> capa
     }
     const double full = NextFullLevel();
     const double limit = slowest.limit / slowest.growth;
-    SIM_CHECK(full < std::numeric_limits<double>::infinity() || limit < std::numeric_limits<double>::infinity(),
-              "a flow without demands needs a limit");
+    SIM_CHECK(
+        full < std::numeric_limits<double>::infinity() || limit < std::numeric_limits<double>::infinity(),
+        "a flow without demands needs a limit");
     if (limit <= full) {
       Freeze(flows, by_limit_[next++], slowest.limit);
       continue;
@@ -88,7 +89,8 @@ void MaxMinSolver::Solve(std::span<FairFlow> flows, std::span<const double> capa
     const double tie = full * kTie;
     full_now_.clear();
     for (uint32_t r = 0; r < resources_.size(); ++r) {
-      if (resources_[r].growing > 0 && resources_[r].left / resources_[r].growth <= tie) full_now_.push_back(r);
+      if (resources_[r].growing > 0 && resources_[r].left / resources_[r].growth <= tie)
+        full_now_.push_back(r);
     }
     for (const uint32_t r : full_now_) {
       for (uint32_t u = 0; u < resources_[r].user_count; ++u) {

@@ -18,14 +18,14 @@ namespace simulate {
 
 struct Demand {
   uint32_t resource = 0;
-  double amount = 0.0;   // > 0; taken per unit of rate
+  double amount = 0.0;  // > 0; taken per unit of rate
 };
 
 struct FairFlow {
   std::span<const Demand> demands;
   double growth = 1.0;
   double limit = std::numeric_limits<double>::infinity();
-  double rate = 0.0;     // the answer
+  double rate = 0.0;  // the answer
 };
 
 // Keeps its scratch space between calls.
@@ -37,8 +37,8 @@ class MaxMinSolver {
  private:
   struct Resource {
     uint32_t id = 0;
-    double left = 0.0;     // capacity not taken by frozen flows
-    double growth = 0.0;   // sum of growth * amount over flows that still grow
+    double left = 0.0;    // capacity not taken by frozen flows
+    double growth = 0.0;  // sum of growth * amount over flows that still grow
     uint32_t growing = 0;
     uint32_t first_user = 0;
     uint32_t user_count = 0;
@@ -48,10 +48,10 @@ class MaxMinSolver {
   void Freeze(std::span<FairFlow> flows, uint32_t flow, double rate);
 
   std::vector<Resource> resources_;
-  std::vector<uint32_t> place_of_;   // resource -> index in resources_, or kNone
-  std::vector<uint32_t> users_;      // flows of each resource
-  std::vector<uint32_t> by_limit_;   // flows in order of the level at which they reach their limit
-  std::vector<uint32_t> full_now_;   // resources that the current level fills
+  std::vector<uint32_t> place_of_;  // resource -> index in resources_, or kNone
+  std::vector<uint32_t> users_;     // flows of each resource
+  std::vector<uint32_t> by_limit_;  // flows in order of the level at which they reach their limit
+  std::vector<uint32_t> full_now_;  // resources that the current level fills
   std::vector<uint8_t> frozen_;
 };
 

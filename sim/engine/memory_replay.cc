@@ -15,8 +15,12 @@ constexpr size_t kSamples = 512;
 class MemoryReplay {
  public:
   MemoryReplay(const Program& program, const RankProgram& rank, std::span<const Span> spans, Bytes capacity)
-      : rank_(rank), allocator_(capacity), blocks_(rank.buffers.size(), CachingAllocator::kNone),
-        events_(program.streams.size()), pending_(rank.buffers.size(), 0), last_launch_(program.streams.size(), kNoLaunch),
+      : rank_(rank),
+        allocator_(capacity),
+        blocks_(rank.buffers.size(), CachingAllocator::kNone),
+        events_(program.streams.size()),
+        pending_(rank.buffers.size(), 0),
+        last_launch_(program.streams.size(), kNoLaunch),
         end_(rank.instructions.size()) {
     for (const Span& span : spans) end_[span.instruction] = span.end;
   }
@@ -192,11 +196,11 @@ class MemoryReplay {
 
   const RankProgram& rank_;
   CachingAllocator allocator_;
-  std::vector<CachingAllocator::BlockId> blocks_;   // by buffer
-  std::vector<std::deque<PendingEvent>> events_;    // by stream, in order
-  std::vector<uint8_t> pending_;                    // events that a buffer waits for
-  std::vector<uint32_t> last_launch_;               // by stream
-  std::vector<SimTime> end_;                        // by instruction
+  std::vector<CachingAllocator::BlockId> blocks_;  // by buffer
+  std::vector<std::deque<PendingEvent>> events_;   // by stream, in order
+  std::vector<uint8_t> pending_;                   // events that a buffer waits for
+  std::vector<uint32_t> last_launch_;              // by stream
+  std::vector<SimTime> end_;                       // by instruction
   MemoryByCategory by_category_{};
   MemoryUse use_;
 };

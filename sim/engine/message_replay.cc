@@ -49,17 +49,17 @@ class MessageReplay {
   struct State {
     uint32_t arrived = 0;
     uint32_t generation = 0;
-    int64_t alone = 0;         // ps that a message takes with its links to itself, latency included
+    int64_t alone = 0;  // ps that a message takes with its links to itself, latency included
     bool busy = false;
-    bool flowing = false;      // on the network
-    bool shared = false;       // uses links that others use, too
+    bool flowing = false;  // on the network
+    bool shared = false;   // uses links that others use, too
     // Of shared channels:
     int64_t latency = 0;
-    double transfer = 0.0;     // ps at full speed
+    double transfer = 0.0;  // ps at full speed
     double remaining = 0.0;
-    double share = 0.0;        // 0: just began to flow
+    double share = 0.0;  // 0: just began to flow
     SimTime updated;
-    double full_speed = 0.0;   // bytes per second
+    double full_speed = 0.0;  // bytes per second
     uint32_t first_demand = 0, demand_count = 0;
     uint32_t first_dependant = 0, dependant_count = 0;
   };
@@ -84,7 +84,8 @@ class MessageReplay {
       SIM_CHECK(speed > 0.0, "channel ", c, " has a link without bandwidth");
       state.latency = SimTime::FromSeconds(channel.latency).picoseconds();
       state.full_speed = speed;
-      state.transfer = static_cast<double>(SimTime::FromSeconds(Seconds(channel.bytes / speed)).picoseconds());
+      state.transfer =
+          static_cast<double>(SimTime::FromSeconds(Seconds(channel.bytes / speed)).picoseconds());
       state.alone = state.latency + static_cast<int64_t>(state.transfer);
       state.first_demand = static_cast<uint32_t>(demands_.size());
       for (const LinkId link : LinksOf(channel)) {
@@ -134,7 +135,8 @@ class MessageReplay {
     state.remaining = state.transfer;
     state.share = 0.0;
     state.updated = now_;
-    network_.Add(c, std::span(demands_).subspan(state.first_demand, state.demand_count), 1.0 / state.full_speed);
+    network_.Add(c, std::span(demands_).subspan(state.first_demand, state.demand_count),
+                 1.0 / state.full_speed);
     started_.push_back(c);
   }
 
@@ -181,7 +183,7 @@ class MessageReplay {
   }
 
   const MessageSchedule& schedule_;
-  std::vector<State> states_;          // by channel
+  std::vector<State> states_;  // by channel
   std::vector<uint32_t> dependants_;
   std::vector<double> capacity_;
   std::vector<Demand> demands_;

@@ -25,6 +25,7 @@ struct MessageOutcome {
 };
 
 // `bandwidth[link]` of the topology. Throws InternalError if messages wait for each other in a circle.
-[[nodiscard]] MessageOutcome ReplayMessages(const MessageSchedule& schedule, std::span<const double> bandwidth);
+[[nodiscard]] MessageOutcome ReplayMessages(const MessageSchedule& schedule,
+                                            std::span<const double> bandwidth);
 
 }  // namespace simulate

@@ -28,8 +28,8 @@ class Planner {
       plan_.programs.push_back(Compile(program_, rank, plan_.host));
     }
     for (const RankClass& c : folding_.classes) {
-      plan_.ranks.push_back({c.representative, program_.program_of_rank[c.representative],
-                             1.0 / compute[c.representative]});
+      plan_.ranks.push_back(
+          {c.representative, program_.program_of_rank[c.representative], 1.0 / compute[c.representative]});
     }
     for (const KernelWork& work : program_.kernels) {
       const KernelCost cost = costs_.Kernel(work);
@@ -60,7 +60,8 @@ class Planner {
                         .member_count = static_cast<uint32_t>(group.members.size()),
                         .first_cost = static_cast<uint32_t>(plan_.flows.size()),
                         .first_arrival = plan_.arrivals};
-      planned.size = static_cast<uint32_t>(program_.communicators[group.communicator].groups[group.copies[0]].size());
+      planned.size =
+          static_cast<uint32_t>(program_.communicators[group.communicator].groups[group.copies[0]].size());
       for (const uint32_t member : group.members) {
         plan_.members.push_back(member);
         plan_.group_of[group.communicator * rank_count + member] = static_cast<uint32_t>(plan_.groups.size());
@@ -93,9 +94,13 @@ class Planner {
     for (const LinkLoad& load : cost.loads) heaviest = std::max(heaviest, load.bytes);
     if (priced_[id] == 0) {
       priced_[id] = 1;
-      plan_.collectives[id] = {.alone = SimTime::FromSeconds(cost.time), .latency = SimTime::FromSeconds(cost.latency),
-                               .algorithm = cost.algorithm, .protocol = cost.protocol, .channels = cost.channels,
-                               .bottleneck = cost.bottleneck, .confidence = cost.confidence};
+      plan_.collectives[id] = {.alone = SimTime::FromSeconds(cost.time),
+                               .latency = SimTime::FromSeconds(cost.latency),
+                               .algorithm = cost.algorithm,
+                               .protocol = cost.protocol,
+                               .channels = cost.channels,
+                               .bottleneck = cost.bottleneck,
+                               .confidence = cost.confidence};
     }
     if (group.copies.size() > 1) {
       for (size_t copy = 1; copy < group.copies.size(); ++copy) {
@@ -166,9 +171,10 @@ class Planner {
         }
         if (transfer.receive_bytes > Bytes(0)) {
           const RankId from = PeerOf(self, transfer.communicator, transfer.receive_offset);
-          planned.receive_channel = Channel(transfer.communicator, from, self, -int64_t{transfer.receive_offset});
-          planned.receive_cost =
-              AddFlow(from == self ? CollectiveCost{} : costs_.Send(from, self, transfer.receive_bytes), {}, 0.0);
+          planned.receive_channel =
+              Channel(transfer.communicator, from, self, -int64_t{transfer.receive_offset});
+          planned.receive_cost = AddFlow(
+              from == self ? CollectiveCost{} : costs_.Send(from, self, transfer.receive_bytes), {}, 0.0);
         }
       }
     }
@@ -188,7 +194,8 @@ class Planner {
       for (const LinkLoad& load : one.loads) heaviest = std::max(heaviest, load.bytes);
       cost = std::move(one);
     }
-    std::stable_sort(loads.begin(), loads.end(), [](const LinkLoad& a, const LinkLoad& b) { return a.link < b.link; });
+    std::stable_sort(loads.begin(), loads.end(),
+                     [](const LinkLoad& a, const LinkLoad& b) { return a.link < b.link; });
     size_t kept = 0;
     for (size_t l = 0; l < loads.size(); ++l) {
       if (kept > 0 && loads[kept - 1].link == loads[l].link) {

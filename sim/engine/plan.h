@@ -23,27 +23,27 @@ constexpr uint32_t kNoIndex = 0xFFFFFFFF;
 struct SimRank {
   RankId rank = 0;
   uint32_t program = 0;
-  double stretch = 1.0;          // its kernels take this many times as long
+  double stretch = 1.0;  // its kernels take this many times as long
 };
 
 struct FlowCost {
-  int64_t latency = 0;           // ps
-  int64_t transfer = 0;          // ps, alone
+  int64_t latency = 0;   // ps
+  int64_t transfer = 0;  // ps, alone
   int cores = 0;
-  int64_t memory_traffic = 0;    // bytes per second on every member
-  double growth = 1.0;           // see max_min.h: flows that share a bottleneck get equal bytes per second of it
-  uint32_t first_demand = 0;     // into Plan::demands
+  int64_t memory_traffic = 0;  // bytes per second on every member
+  double growth = 1.0;        // see max_min.h: flows that share a bottleneck get equal bytes per second of it
+  uint32_t first_demand = 0;  // into Plan::demands
   uint32_t demand_count = 0;
-  double bytes_scale = 0.0;      // seconds of the transfer: demand * this = bytes on the link
+  double bytes_scale = 0.0;  // seconds of the transfer: demand * this = bytes on the link
 };
 
 struct PlanGroup {
   CommunicatorId communicator = 0;
-  uint32_t size = 0;             // real members
-  uint32_t first_member = 0;     // into Plan::members: simulated ranks
+  uint32_t size = 0;          // real members
+  uint32_t first_member = 0;  // into Plan::members: simulated ranks
   uint32_t member_count = 0;
   uint32_t first_cost = kNoIndex;  // its flow costs by collective slot
-  uint32_t first_arrival = 0;    // its calls in the engine's count of arrivals
+  uint32_t first_arrival = 0;      // its calls in the engine's count of arrivals
   uint32_t call_count = 0;
 };
 
@@ -66,17 +66,17 @@ struct Plan {
   std::vector<SimRank> ranks;
   HostCosts host;
   uint32_t streams = 0;
-  std::vector<int64_t> kernel_time;          // ps, by KernelId
+  std::vector<int64_t> kernel_time;  // ps, by KernelId
   std::vector<PlanGroup> groups;
   std::vector<uint32_t> members;
   std::vector<uint32_t> group_of;            // [communicator * ranks + rank]
   std::vector<uint32_t> slot_of_collective;  // by CollectiveId: its place among its communicator's
   std::vector<PlanChannel> channels;
-  std::vector<TransferPlan> transfers;       // [rank * program's transfers + transfer]
+  std::vector<TransferPlan> transfers;  // [rank * program's transfers + transfer]
   std::vector<FlowCost> flows;
-  std::vector<Demand> demands;               // bytes per second at full speed
-  std::vector<double> capacity;              // of each resource, bytes per second
-  std::vector<uint32_t> resource_of_link;    // kNoIndex: carries nothing
+  std::vector<Demand> demands;             // bytes per second at full speed
+  std::vector<double> capacity;            // of each resource, bytes per second
+  std::vector<uint32_t> resource_of_link;  // kNoIndex: carries nothing
   uint32_t arrivals = 0;
   std::vector<KernelUse> kernels;
   std::vector<CollectiveUse> collectives;

@@ -23,10 +23,19 @@ SimTime After(SimTime now, double picoseconds) {
 }  // namespace
 
 Replay::Replay(const Program& program, const Plan& plan, const Costs& costs, std::vector<uint8_t> record)
-    : program_(program), plan_(plan), costs_(costs), network_(plan.capacity),
-      streams_(plan.ranks.size() * plan.streams), ranks_(plan.ranks.size()), groups_(plan.groups.size()),
-      arrivals_(plan.arrivals, 0), channels_(plan.channels.size()), outcomes_(plan.ranks.size()),
-      spans_(plan.ranks.size()), record_(std::move(record)), flow_runs_(plan.flows.size(), 0) {
+    : program_(program),
+      plan_(plan),
+      costs_(costs),
+      network_(plan.capacity),
+      streams_(plan.ranks.size() * plan.streams),
+      ranks_(plan.ranks.size()),
+      groups_(plan.groups.size()),
+      arrivals_(plan.arrivals, 0),
+      channels_(plan.channels.size()),
+      outcomes_(plan.ranks.size()),
+      spans_(plan.ranks.size()),
+      record_(std::move(record)),
+      flow_runs_(plan.flows.size(), 0) {
   SIM_CHECK(plan.streams < kHostBit, "too many streams");
   pressures_.push_back({});
   pressure_ids_.emplace(std::pair<int32_t, int64_t>{0, 0}, 0);
@@ -55,7 +64,8 @@ void Replay::Run() {
   for (uint32_t r = 0; r < ranks_.size(); ++r) {
     const CompiledProgram& program = ProgramOf(r);
     for (uint32_t s = 0; s < plan_.streams; ++s) {
-      if (At(r, static_cast<StreamId>(s)).next != program.stream_begin[s + 1] - program.stream_begin[s]) ReportStuck();
+      if (At(r, static_cast<StreamId>(s)).next != program.stream_begin[s + 1] - program.stream_begin[s])
+        ReportStuck();
     }
     if (ranks_[r].segment + 1 != program.segments.size()) ReportStuck();
     outcomes_[r].end = std::max(outcomes_[r].end, outcomes_[r].host_end);
@@ -110,7 +120,8 @@ void Replay::WalkHost(uint32_t rank) {
   for (uint32_t s = 0; s < plan_.streams; ++s) {
     StreamState& stream = At(rank, static_cast<StreamId>(s));
     stream.enqueued = program.enqueued[state.segment * plan_.streams + s];
-    if (stream.status == Status::kIdle && stream.next < stream.enqueued) Advance(rank, static_cast<StreamId>(s));
+    if (stream.status == Status::kIdle && stream.next < stream.enqueued)
+      Advance(rank, static_cast<StreamId>(s));
   }
 }
 
@@ -205,12 +216,16 @@ void Replay::Record(uint32_t rank, StreamId stream, const Task& task) {
   const StreamState& state = At(rank, stream);
   RankOutcome& outcome = outcomes_[rank];
   outcome.end = now_;
-  outcome.digest += Hash(state.next, (static_cast<uint64_t>(stream) << 56) ^ static_cast<uint64_t>(state.started.picoseconds()),
-                         static_cast<uint64_t>(now_.picoseconds()));
+  outcome.digest += Hash(
+      state.next, (static_cast<uint64_t>(stream) << 56) ^ static_cast<uint64_t>(state.started.picoseconds()),
+      static_cast<uint64_t>(now_.picoseconds()));
   if (record_[rank] == 0) return;
   Span& span = spans_[rank][task.launch];
-  span = {.instruction = ProgramOf(rank).launches[task.launch], .enqueued = Enqueued(rank, task),
-          .ready = state.ready, .start = state.started, .end = now_};
+  span = {.instruction = ProgramOf(rank).launches[task.launch],
+          .enqueued = Enqueued(rank, task),
+          .ready = state.ready,
+          .start = state.started,
+          .end = now_};
   switch (task.kind) {
     case InstructionKind::kCollective: {
       const uint32_t c = program_.collectives[task.object].communicator;
@@ -226,7 +241,8 @@ void Replay::Record(uint32_t rank, StreamId stream, const Task& task) {
       break;
     }
     default:
-      span.alone = After(SimTime(), static_cast<double>(plan_.kernel_time[task.object]) * plan_.ranks[rank].stretch);
+      span.alone =
+          After(SimTime(), static_cast<double>(plan_.kernel_time[task.object]) * plan_.ranks[rank].stretch);
   }
 }
 
@@ -266,8 +282,8 @@ void Replay::SettleRank(uint32_t rank) {
     const bool copies = (copy_streams_ >> s & 1) != 0;
     const Slowdowns& slow = SlowdownsOf(state.pressure, stream.kernel);
     if (!copies) collective_stretch = std::max(collective_stretch, slow.collective);
-    const double stretch =
-        plan_.ranks[rank].stretch * static_cast<double>(slow.kernel) * (copies ? 1.0 : static_cast<double>(sharing));
+    const double stretch = plan_.ranks[rank].stretch * static_cast<double>(slow.kernel) *
+                           (copies ? 1.0 : static_cast<double>(sharing));
     if (stretch == stream.stretch) continue;
     if (stream.stretch > 0.0) {
       const auto elapsed = static_cast<double>((now_ - stream.updated).picoseconds());
@@ -293,7 +309,8 @@ void Replay::SettleRank(uint32_t rank) {
 std::string Replay::Describe(uint32_t rank, StreamId stream) const {
   const CompiledProgram& program = ProgramOf(rank);
   const StreamState& state = streams_[rank * plan_.streams + stream];
-  std::string text = absl::StrCat("rank ", plan_.ranks[rank].rank, ", stream ", program_.streams[stream].name, ": ");
+  std::string text =
+      absl::StrCat("rank ", plan_.ranks[rank].rank, ", stream ", program_.streams[stream].name, ": ");
   const uint32_t count = program.stream_begin[stream + 1] - program.stream_begin[stream];
   if (state.next >= count) return absl::StrCat(text, "is done");
   const Task& task = Head(rank, stream);
@@ -332,7 +349,8 @@ std::vector<LinkUse> Replay::LinkUses() const {
   std::vector<double> bytes(plan_.capacity.size(), 0.0);
   for (size_t f = 0; f < plan_.flows.size(); ++f) {
     for (const Demand& demand : plan_.DemandsOf(plan_.flows[f])) {
-      bytes[demand.resource] += static_cast<double>(flow_runs_[f]) * demand.amount * plan_.flows[f].bytes_scale;
+      bytes[demand.resource] +=
+          static_cast<double>(flow_runs_[f]) * demand.amount * plan_.flows[f].bytes_scale;
     }
   }
   std::vector<LinkUse> uses;
@@ -345,7 +363,9 @@ std::vector<LinkUse> Replay::LinkUses() const {
 }
 
 RunStats Replay::stats() const {
-  return {.events = handled_, .tasks = tasks_, .share_updates = network_.updates(),
+  return {.events = handled_,
+          .tasks = tasks_,
+          .share_updates = network_.updates(),
           .simulated_ranks = static_cast<uint32_t>(ranks_.size())};
 }
 

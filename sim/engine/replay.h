@@ -27,7 +27,7 @@ namespace simulate {
 struct RankOutcome {
   SimTime host_end;
   SimTime end;
-  uint64_t digest = 0;        // of every (stream, position, start, end); the order of adding does not matter
+  uint64_t digest = 0;  // of every (stream, position, start, end); the order of adding does not matter
 };
 
 class Replay {
@@ -47,28 +47,28 @@ class Replay {
   static constexpr uint32_t kHostBit = 63;
 
   struct StreamState {
-    uint32_t next = 0;         // tasks finished; position of the head
-    uint32_t enqueued = 0;     // tasks that the host has put on it
+    uint32_t next = 0;      // tasks finished; position of the head
+    uint32_t enqueued = 0;  // tasks that the host has put on it
     uint32_t generation = 0;
     uint32_t wake_at = kNever;  // lowest position that someone waits for
-    uint64_t waiters = 0;      // streams whose head waits for this one; kHostBit: the host
-    double remaining = 0.0;    // ps of work left at full speed
-    double stretch = 0.0;      // 0: has no speed yet
+    uint64_t waiters = 0;       // streams whose head waits for this one; kHostBit: the host
+    double remaining = 0.0;     // ps of work left at full speed
+    double stretch = 0.0;       // 0: has no speed yet
     SimTime updated;
     SimTime ready;
     SimTime started;
     uint32_t kernel = 0;
     uint32_t flows[2] = {kNever, kNever};  // running here: a collective, or the halves of a transfer
-    uint8_t halves = 0;        // of a transfer, not yet done
+    uint8_t halves = 0;                    // of a transfer, not yet done
     Status status = Status::kIdle;
   };
 
   struct RankState {
-    uint64_t kernels = 0;      // streams on which a kernel runs
-    uint64_t flows = 0;        // streams on which a collective or transfer runs
+    uint64_t kernels = 0;  // streams on which a kernel runs
+    uint64_t flows = 0;    // streams on which a collective or transfer runs
     int64_t memory_traffic = 0;
     int32_t cores = 0;
-    uint32_t pressure = 0;     // number of (cores, memory_traffic)
+    uint32_t pressure = 0;            // number of (cores, memory_traffic)
     float collective_stretch = 1.0F;  // what kernels here do to collectives
     uint32_t segment = 0;
     bool pressure_changed = false;
@@ -77,8 +77,8 @@ class Replay {
 
   struct Flow {
     const FlowCost* cost = nullptr;  // nullptr: the slot is free
-    uint32_t group = kNever;   // a collective of this group, or
-    uint32_t channel = kNever; // a half of this channel between these streams:
+    uint32_t group = kNever;         // a collective of this group, or
+    uint32_t channel = kNever;       // a half of this channel between these streams:
     StreamId source_stream = 0;
     StreamId destination_stream = 0;
     uint32_t generation = 0;
@@ -91,15 +91,18 @@ class Replay {
 
   // Ends of a channel that are ready, in order; one of the two lists is always empty.
   struct ChannelState {
-    struct End { StreamId stream = 0; uint32_t cost = 0; };
+    struct End {
+      StreamId stream = 0;
+      uint32_t cost = 0;
+    };
     std::vector<End> sends, receives;
   };
   struct GroupState {
     uint32_t next_call = 0;
     bool running = false;
   };
-  struct Slowdowns {           // of one kernel under one pressure
-    float kernel = 0.0F;       // 0: not asked yet
+  struct Slowdowns {      // of one kernel under one pressure
+    float kernel = 0.0F;  // 0: not asked yet
     float collective = 1.0F;
   };
 
@@ -153,10 +156,10 @@ class Replay {
   SimTime now_;
   EventQueue events_;
   Network network_;
-  std::vector<StreamState> streams_;          // [rank * streams + stream]
+  std::vector<StreamState> streams_;  // [rank * streams + stream]
   std::vector<RankState> ranks_;
-  std::vector<int64_t> segment_start_;        // host time, ps
-  std::vector<uint32_t> first_segment_;       // of each rank
+  std::vector<int64_t> segment_start_;   // host time, ps
+  std::vector<uint32_t> first_segment_;  // of each rank
   std::vector<Flow> flows_;
   std::vector<uint32_t> free_flows_;
   std::vector<GroupState> groups_;
@@ -166,11 +169,11 @@ class Replay {
   absl::flat_hash_map<std::pair<int32_t, int64_t>, uint32_t> pressure_ids_;  // look-up only
   std::vector<CollectivePressure> pressures_;
   std::vector<std::vector<Slowdowns>> slowdowns_;  // [pressure][kernel]
-  uint64_t copy_streams_ = 0;                 // their kernels run on copy engines and share nothing
+  uint64_t copy_streams_ = 0;                      // their kernels run on copy engines and share nothing
   std::vector<RankOutcome> outcomes_;
   std::vector<std::vector<Span>> spans_;
   std::vector<uint8_t> record_;
-  std::vector<uint64_t> flow_runs_;           // by flow cost: times it ran
+  std::vector<uint64_t> flow_runs_;  // by flow cost: times it ran
   uint64_t handled_ = 0;
   uint64_t tasks_ = 0;
 };

@@ -109,8 +109,11 @@ uint32_t Replay::StartFlow(const FlowCost& cost) {
   }
   const uint32_t generation = flows_[id].generation + 1;  // what is left of the last user is stale
   const bool dirty = flows_[id].dirty;
-  flows_[id] = Flow{.cost = &cost, .generation = generation, .remaining = static_cast<double>(cost.latency),
-                    .updated = now_, .dirty = dirty};
+  flows_[id] = Flow{.cost = &cost,
+                    .generation = generation,
+                    .remaining = static_cast<double>(cost.latency),
+                    .updated = now_,
+                    .dirty = dirty};
   ++flow_runs_[static_cast<size_t>(&cost - plan_.flows.data())];
   MarkFlow(id);
   return id;
@@ -149,8 +152,9 @@ void Replay::Release(uint32_t rank, StreamId stream, uint32_t flow, const FlowCo
 
 void Replay::UpdatePressure(RankState& state) {
   state.pressure_changed = false;
-  const auto [found, added] = pressure_ids_.try_emplace(std::pair<int32_t, int64_t>{state.cores, state.memory_traffic},
-                                                        static_cast<uint32_t>(pressures_.size()));
+  const auto [found, added] =
+      pressure_ids_.try_emplace(std::pair<int32_t, int64_t>{state.cores, state.memory_traffic},
+                                static_cast<uint32_t>(pressures_.size()));
   if (added) {
     pressures_.push_back({state.cores, BytesPerSecond(static_cast<double>(state.memory_traffic))});
     slowdowns_.emplace_back();

@@ -63,7 +63,8 @@ bool MemoryDependsOnTime(const RankProgram& rank) {
 // An entry without spans (a rank that fared otherwise than its class) has the memory of its class.
 void FillMemory(const Program& program, const Folding& folding, const HostCosts& host, Bytes capacity,
                 bool keep_spans, Timeline& timeline) {
-  std::vector<uint32_t> entry_of_program(program.programs.size(), kNoIndex);  // of those that time does not touch
+  std::vector<uint32_t> entry_of_program(program.programs.size(),
+                                         kNoIndex);  // of those that time does not touch
   std::vector<uint8_t> timed;
   for (const RankProgram& rank : program.programs) timed.push_back(MemoryDependsOnTime(rank) ? 1 : 0);
   for (uint32_t e = 0; e < timeline.ranks.size(); ++e) {
@@ -87,8 +88,7 @@ void FillMemory(const Program& program, const Folding& folding, const HostCosts&
 Timeline RunWith(const Costs& costs, const Program& program, const RunOptions& options) {
   const std::vector<double> compute = ComputeOfRank(program, options);
   const std::vector<Membership> memberships = MembershipsOf(program);
-  const Folding folded =
-      options.asymmetric ? Unfolded(program) : Fold(program, memberships, costs, compute);
+  const Folding folded = options.asymmetric ? Unfolded(program) : Fold(program, memberships, costs, compute);
   const bool unfold = options.unfold && !options.asymmetric;
   const Folding every = unfold ? Unfolded(program) : Folding{};
   const Folding& used = unfold ? every : folded;

@@ -22,15 +22,15 @@ namespace simulate {
 // One piece of work on one stream.
 struct Span {
   uint32_t instruction = 0;
-  SimTime enqueued;   // when the host had enqueued it
-  SimTime ready;      // when its stream was free and its waits were done
+  SimTime enqueued;  // when the host had enqueued it
+  SimTime ready;     // when its stream was free and its waits were done
   SimTime start;
   SimTime end;
-  SimTime alone;      // how long it takes with the machine to itself (a straggler's kernels: on that rank)
+  SimTime alone;  // how long it takes with the machine to itself (a straggler's kernels: on that rank)
 };
 
 struct MemorySample {
-  SimTime time;       // host time
+  SimTime time;  // host time
   Bytes allocated;
   Bytes reserved;
 };
@@ -39,22 +39,22 @@ using MemoryByCategory = std::array<Bytes, kMemoryCategories>;
 
 struct MemoryUse {
   Bytes peak_allocated;
-  Bytes peak_active;               // allocated, and freed but still in use by other streams
+  Bytes peak_active;  // allocated, and freed but still in use by other streams
   Bytes peak_reserved;
-  MemoryByCategory at_peak{};      // splits peak_allocated
-  Bytes framework;                 // CUDA context and communication library, outside the allocator
+  MemoryByCategory at_peak{};  // splits peak_allocated
+  Bytes framework;             // CUDA context and communication library, outside the allocator
   std::vector<MemorySample> samples;
   bool out_of_memory = false;
-  Bytes requested;                 // the allocation that did not fit
+  Bytes requested;  // the allocation that did not fit
   MemoryCategory failed_category = MemoryCategory::kActivations;
   uint32_t failed_instruction = 0;
-  uint32_t retries = 0;            // times that cached blocks had to be given back to the device first
+  uint32_t retries = 0;  // times that cached blocks had to be given back to the device first
 };
 
 struct RankTimeline {
-  RankId rank = 0;                 // the representative
-  uint32_t weight = 1;             // ranks that it stands for
-  std::vector<Span> spans;         // in order of instruction; kernels, collectives, transfers
+  RankId rank = 0;          // the representative
+  uint32_t weight = 1;      // ranks that it stands for
+  std::vector<Span> spans;  // in order of instruction; kernels, collectives, transfers
   MemoryUse memory;
   SimTime host_end;
   SimTime end;
@@ -73,11 +73,11 @@ struct KernelUse {
 };
 struct CollectiveUse {
   SimTime alone;
-  SimTime latency;                 // of alone: paid whatever the bandwidth
+  SimTime latency;  // of alone: paid whatever the bandwidth
   Algorithm algorithm = Algorithm::kRing;
   Protocol protocol = Protocol::kSimple;
   int channels = 0;
-  uint32_t bottleneck = 0;         // a link of the topology
+  uint32_t bottleneck = 0;  // a link of the topology
   Confidence confidence = Confidence::kCoarse;
 };
 

@@ -54,7 +54,9 @@ CommunicatorId ProgramBuilder::AddCommunicator(std::string name, std::vector<std
 NameId ProgramBuilder::Intern(std::string_view name) {
   return FindOrAdd(name_ids_, program_.names, std::string(name));
 }
-KernelId ProgramBuilder::Intern(const KernelWork& work) { return FindOrAdd(kernel_ids_, program_.kernels, work); }
+KernelId ProgramBuilder::Intern(const KernelWork& work) {
+  return FindOrAdd(kernel_ids_, program_.kernels, work);
+}
 CollectiveId ProgramBuilder::Intern(const CollectiveCall& call) {
   return FindOrAdd(collective_ids_, program_.collectives, call);
 }
@@ -98,22 +100,27 @@ TaskRef RankProgramBuilder::Launch(Instruction instruction, std::string_view nam
   return TaskRef{Append(instruction, waits)};
 }
 
-TaskRef RankProgramBuilder::Kernel(StreamId stream, std::string_view name, const KernelWork& work, HostCall host,
-                                   std::span<const TaskRef> waits) {
-  return Launch({.kind = InstructionKind::kKernel, .stream = stream, .host = host,
-                 .object = program_.Intern(work)}, name, waits);
+TaskRef RankProgramBuilder::Kernel(StreamId stream, std::string_view name, const KernelWork& work,
+                                   HostCall host, std::span<const TaskRef> waits) {
+  return Launch(
+      {.kind = InstructionKind::kKernel, .stream = stream, .host = host, .object = program_.Intern(work)},
+      name, waits);
 }
 
 TaskRef RankProgramBuilder::Collective(StreamId stream, std::string_view name, const CollectiveCall& call,
                                        std::span<const TaskRef> waits, HostCall host) {
-  return Launch({.kind = InstructionKind::kCollective, .stream = stream, .host = host,
-                 .object = program_.Intern(call)}, name, waits);
+  return Launch(
+      {.kind = InstructionKind::kCollective, .stream = stream, .host = host, .object = program_.Intern(call)},
+      name, waits);
 }
 
 TaskRef RankProgramBuilder::Exchange(StreamId stream, std::string_view name, const Transfer& transfer,
                                      std::span<const TaskRef> waits, HostCall host) {
-  return Launch({.kind = InstructionKind::kTransfer, .stream = stream, .host = host,
-                 .object = program_.Intern(transfer)}, name, waits);
+  return Launch({.kind = InstructionKind::kTransfer,
+                 .stream = stream,
+                 .host = host,
+                 .object = program_.Intern(transfer)},
+                name, waits);
 }
 
 BufferId RankProgramBuilder::Allocate(Bytes bytes, MemoryCategory category, StreamId stream,
@@ -127,7 +134,8 @@ BufferId RankProgramBuilder::Allocate(Bytes bytes, MemoryCategory category, Stre
 void RankProgramBuilder::Free(BufferId buffer, std::span<const TaskRef> used_by) {
   SIM_CHECK(buffer < result_.buffers.size(), "free of unknown buffer ", buffer);
   const Buffer& freed = result_.buffers[buffer];
-  Append({.kind = InstructionKind::kFree, .stream = freed.stream, .object = buffer, .name = freed.name}, used_by);
+  Append({.kind = InstructionKind::kFree, .stream = freed.stream, .object = buffer, .name = freed.name},
+         used_by);
 }
 
 void RankProgramBuilder::HostWait(std::span<const TaskRef> waits) {
@@ -138,8 +146,10 @@ void RankProgramBuilder::HostWork(HostCall call, int count) {
   SIM_CHECK(count >= 0, "negative count of host calls");
   constexpr int kMost = std::numeric_limits<uint16_t>::max();
   for (; count > 0; count -= kMost) {
-    Append({.kind = InstructionKind::kHostWork, .host = call,
-            .host_count = static_cast<uint16_t>(count < kMost ? count : kMost)}, {});
+    Append({.kind = InstructionKind::kHostWork,
+            .host = call,
+            .host_count = static_cast<uint16_t>(count < kMost ? count : kMost)},
+           {});
   }
 }
 

@@ -8,28 +8,44 @@ namespace simulate {
 
 const char* Name(MemoryCategory category) {
   switch (category) {
-    case MemoryCategory::kParameters: return "parameters";
-    case MemoryCategory::kGradients: return "gradients";
-    case MemoryCategory::kOptimizerState: return "optimizer_state";
-    case MemoryCategory::kMasterWeights: return "master_weights";
-    case MemoryCategory::kActivations: return "activations";
-    case MemoryCategory::kUnshardedParameters: return "unsharded_parameters";
-    case MemoryCategory::kUnshardedGradients: return "unsharded_gradients";
-    case MemoryCategory::kCommunicationBuffers: return "communication_buffers";
-    case MemoryCategory::kLogits: return "logits";
-    case MemoryCategory::kWorkspace: return "workspace";
-    case MemoryCategory::kFramework: return "framework";
+    case MemoryCategory::kParameters:
+      return "parameters";
+    case MemoryCategory::kGradients:
+      return "gradients";
+    case MemoryCategory::kOptimizerState:
+      return "optimizer_state";
+    case MemoryCategory::kMasterWeights:
+      return "master_weights";
+    case MemoryCategory::kActivations:
+      return "activations";
+    case MemoryCategory::kUnshardedParameters:
+      return "unsharded_parameters";
+    case MemoryCategory::kUnshardedGradients:
+      return "unsharded_gradients";
+    case MemoryCategory::kCommunicationBuffers:
+      return "communication_buffers";
+    case MemoryCategory::kLogits:
+      return "logits";
+    case MemoryCategory::kWorkspace:
+      return "workspace";
+    case MemoryCategory::kFramework:
+      return "framework";
   }
   return "";
 }
 
 const char* Name(Phase phase) {
   switch (phase) {
-    case Phase::kSetup: return "setup";
-    case Phase::kForward: return "forward";
-    case Phase::kRecompute: return "recompute";
-    case Phase::kBackward: return "backward";
-    case Phase::kOptimizer: return "optimizer";
+    case Phase::kSetup:
+      return "setup";
+    case Phase::kForward:
+      return "forward";
+    case Phase::kRecompute:
+      return "recompute";
+    case Phase::kBackward:
+      return "backward";
+    case Phase::kOptimizer:
+      return "optimizer";
   }
   return "";
 }
@@ -41,13 +57,18 @@ constexpr uint32_t kNobody = 0xFFFFFFFF;
 // Sizes of the shared tables, by the kind of instruction that refers to them.
 size_t ObjectCount(const Program& program, const RankProgram& rank, InstructionKind kind) {
   switch (kind) {
-    case InstructionKind::kKernel: return program.kernels.size();
-    case InstructionKind::kCollective: return program.collectives.size();
-    case InstructionKind::kTransfer: return program.transfers.size();
+    case InstructionKind::kKernel:
+      return program.kernels.size();
+    case InstructionKind::kCollective:
+      return program.collectives.size();
+    case InstructionKind::kTransfer:
+      return program.transfers.size();
     case InstructionKind::kAllocate:
-    case InstructionKind::kFree: return rank.buffers.size();
+    case InstructionKind::kFree:
+      return rank.buffers.size();
     case InstructionKind::kHostWait:
-    case InstructionKind::kHostWork: return 1;
+    case InstructionKind::kHostWork:
+      return 1;
   }
   return 0;
 }
@@ -57,14 +78,16 @@ void ValidateRankProgram(const Program& program, size_t index) {
   const RankProgram& rank = program.programs[index];
   enum class Life : uint8_t { kUnborn, kAlive, kFreed };
   std::vector<Life> life(rank.buffers.size(), Life::kUnborn);
-  SIM_CHECK(rank.step_begin <= rank.instructions.size(), "program ", index, ": the step begins beyond its end");
+  SIM_CHECK(rank.step_begin <= rank.instructions.size(), "program ", index,
+            ": the step begins beyond its end");
   for (size_t at = 0; at < rank.instructions.size(); ++at) {
     const Instruction& i = rank.instructions[at];
     SIM_CHECK(i.object < ObjectCount(program, rank, i.kind), "program ", index, ", instruction ", at,
               ": object ", i.object, " does not exist");
-    SIM_CHECK(i.name == 0 || i.name < program.names.size(), "program ", index, ", instruction ", at, ": no such name");
-    SIM_CHECK(size_t{i.first_wait} + i.wait_count <= rank.waits.size(), "program ", index, ", instruction ", at,
-              ": waits beyond the table");
+    SIM_CHECK(i.name == 0 || i.name < program.names.size(), "program ", index, ", instruction ", at,
+              ": no such name");
+    SIM_CHECK(size_t{i.first_wait} + i.wait_count <= rank.waits.size(), "program ", index, ", instruction ",
+              at, ": waits beyond the table");
     for (const uint32_t wait : rank.Waits(i)) {
       SIM_CHECK(wait < at, "program ", index, ", instruction ", at, ": waits for instruction ", wait,
                 ", which is not earlier");
@@ -72,17 +95,19 @@ void ValidateRankProgram(const Program& program, size_t index) {
                 ": waits for instruction ", wait, ", which launches nothing");
     }
     if (IsLaunch(i.kind)) {
-      SIM_CHECK(i.stream < program.streams.size(), "program ", index, ", instruction ", at, ": no such stream");
-      SIM_CHECK(at >= rank.step_begin, "program ", index, ", instruction ", at, ": work launched during setup");
+      SIM_CHECK(i.stream < program.streams.size(), "program ", index, ", instruction ", at,
+                ": no such stream");
+      SIM_CHECK(at >= rank.step_begin, "program ", index, ", instruction ", at,
+                ": work launched during setup");
     }
     if (i.kind == InstructionKind::kAllocate) {
-      SIM_CHECK(life[i.object] == Life::kUnborn, "program ", index, ", instruction ", at, ": buffer ", i.object,
-                " is allocated twice");
+      SIM_CHECK(life[i.object] == Life::kUnborn, "program ", index, ", instruction ", at, ": buffer ",
+                i.object, " is allocated twice");
       SIM_CHECK(rank.buffers[i.object].bytes >= Bytes(0), "program ", index, ": buffer of negative size");
       life[i.object] = Life::kAlive;
     } else if (i.kind == InstructionKind::kFree) {
-      SIM_CHECK(life[i.object] == Life::kAlive, "program ", index, ", instruction ", at, ": buffer ", i.object,
-                " is freed but not alive");
+      SIM_CHECK(life[i.object] == Life::kAlive, "program ", index, ", instruction ", at, ": buffer ",
+                i.object, " is freed but not alive");
       life[i.object] = Life::kFreed;
     }
   }
@@ -94,8 +119,10 @@ std::vector<uint32_t> GroupOfRank(const Program& program, const Communicator& co
   for (size_t g = 0; g < communicator.groups.size(); ++g) {
     SIM_CHECK(!communicator.groups[g].empty(), "communicator ", communicator.name, " has an empty group");
     for (const RankId rank : communicator.groups[g]) {
-      SIM_CHECK(rank < program.world_size(), "communicator ", communicator.name, ": rank ", rank, " does not exist");
-      SIM_CHECK(group_of[rank] == kNobody, "communicator ", communicator.name, ": rank ", rank, " is in two groups");
+      SIM_CHECK(rank < program.world_size(), "communicator ", communicator.name, ": rank ", rank,
+                " does not exist");
+      SIM_CHECK(group_of[rank] == kNobody, "communicator ", communicator.name, ": rank ", rank,
+                " is in two groups");
       group_of[rank] = static_cast<uint32_t>(g);
     }
   }
@@ -140,16 +167,17 @@ void ValidateTransfers(const Program& program, const Communicator& communicator,
   for (int64_t member = 0; member < size; ++member) {
     for (const uint32_t id : calls[program_of[static_cast<size_t>(member)]].transfers) {
       const Transfer& t = program.transfers[id];
-      if (t.send_bytes > Bytes(0)) by_pair[{member, place(member + t.send_offset)}].first.push_back(t.send_bytes);
+      if (t.send_bytes > Bytes(0))
+        by_pair[{member, place(member + t.send_offset)}].first.push_back(t.send_bytes);
       if (t.receive_bytes > Bytes(0)) {
         by_pair[{place(member + t.receive_offset), member}].second.push_back(t.receive_bytes);
       }
     }
   }
   for (const auto& [pair, halves] : by_pair) {
-    SIM_CHECK(halves.first == halves.second, "communicator ", communicator.name, ": member ", pair.first, " sends ",
-              halves.first.size(), " messages to member ", pair.second, ", which receives ", halves.second.size(),
-              ", or their sizes differ");
+    SIM_CHECK(halves.first == halves.second, "communicator ", communicator.name, ": member ", pair.first,
+              " sends ", halves.first.size(), " messages to member ", pair.second, ", which receives ",
+              halves.second.size(), ", or their sizes differ");
   }
 }
 
@@ -170,7 +198,8 @@ void ValidateCommunicator(const Program& program, size_t index, const std::vecto
     for (const RankId rank : group) program_of.push_back(program.program_of_rank[rank]);
     if (!checked.emplace(program_of, true).second) continue;
     for (size_t m = 1; m < group.size(); ++m) {
-      SIM_CHECK(program_of[m] == program_of[0] || calls[program_of[m]].collectives == calls[program_of[0]].collectives,
+      SIM_CHECK(program_of[m] == program_of[0] ||
+                    calls[program_of[m]].collectives == calls[program_of[0]].collectives,
                 "ranks ", group[0], " and ", group[m], " make different collective calls on communicator ",
                 communicator.name);
     }

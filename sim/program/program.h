@@ -50,7 +50,8 @@ enum class InstructionKind : uint8_t {
 
 // Whether it puts work on a stream.
 [[nodiscard]] constexpr bool IsLaunch(InstructionKind kind) {
-  return kind == InstructionKind::kKernel || kind == InstructionKind::kCollective || kind == InstructionKind::kTransfer;
+  return kind == InstructionKind::kKernel || kind == InstructionKind::kCollective ||
+         kind == InstructionKind::kTransfer;
 }
 
 struct Instruction {
@@ -59,11 +60,11 @@ struct Instruction {
   Phase phase = Phase::kForward;
   HostCall host = HostCall::kNone;  // what the host pays before this is enqueued
   uint32_t object = 0;
-  uint32_t first_wait = 0;          // into RankProgram::waits
+  uint32_t first_wait = 0;  // into RankProgram::waits
   uint16_t wait_count = 0;
-  uint16_t host_count = 1;          // times `host` is paid
+  uint16_t host_count = 1;  // times `host` is paid
   NameId name = 0;
-  uint32_t layer = 0;               // index of the layer or unit, for reports
+  uint32_t layer = 0;  // index of the layer or unit, for reports
 };
 
 enum class StreamKind : uint8_t { kCompute, kCommunication, kCopy, kHost };
@@ -97,8 +98,17 @@ struct Transfer {
 };
 
 enum class MemoryCategory : uint8_t {
-  kParameters, kGradients, kOptimizerState, kMasterWeights, kActivations, kUnshardedParameters,
-  kUnshardedGradients, kCommunicationBuffers, kLogits, kWorkspace, kFramework,
+  kParameters,
+  kGradients,
+  kOptimizerState,
+  kMasterWeights,
+  kActivations,
+  kUnshardedParameters,
+  kUnshardedGradients,
+  kCommunicationBuffers,
+  kLogits,
+  kWorkspace,
+  kFramework,
 };
 inline constexpr int kMemoryCategories = 11;
 [[nodiscard]] const char* Name(MemoryCategory category);
@@ -113,8 +123,8 @@ struct Buffer {
 // What one kind of rank does. Ranks that do the same share one RankProgram.
 struct RankProgram {
   std::vector<Instruction> instructions;
-  uint32_t step_begin = 0;           // before it: setup (persistent buffers), which takes no time
-  std::vector<uint32_t> waits;       // instruction indices
+  uint32_t step_begin = 0;      // before it: setup (persistent buffers), which takes no time
+  std::vector<uint32_t> waits;  // instruction indices
   std::vector<Buffer> buffers;
 
   [[nodiscard]] std::span<const uint32_t> Waits(const Instruction& i) const {
@@ -124,14 +134,14 @@ struct RankProgram {
 
 // A partition of the ranks (or of some of them) into groups that communicate.
 struct Communicator {
-  std::string name;                            // data_parallel, tensor_parallel, pipeline, ...
-  std::vector<std::vector<RankId>> groups;     // members in ring order
+  std::string name;                         // data_parallel, tensor_parallel, pipeline, ...
+  std::vector<std::vector<RankId>> groups;  // members in ring order
 };
 
 // Counts of the whole step over all ranks, for rates in the report.
 struct StepTotals {
-  Flops model_flops;       // forward and backward, no recomputation
-  Flops hardware_flops;    // recomputation included
+  Flops model_flops;     // forward and backward, no recomputation
+  Flops hardware_flops;  // recomputation included
   double tokens = 0.0;
   double samples = 0.0;
   int64_t parameters = 0;
@@ -145,7 +155,7 @@ struct Program {
   std::vector<Communicator> communicators;
   std::vector<std::string> names;
   std::vector<RankProgram> programs;
-  std::vector<uint32_t> program_of_rank;       // size: world size
+  std::vector<uint32_t> program_of_rank;  // size: world size
   StepTotals totals;
 
   [[nodiscard]] uint32_t world_size() const { return static_cast<uint32_t>(program_of_rank.size()); }

@@ -1,7 +1,7 @@
 // The caching allocator in closed form, after PyTorch's CUDACachingAllocator.cpp.
-#include <catch2/catch.hpp>
-
 #include "sim/engine/caching_allocator.h"
+
+#include <catch2/catch.hpp>
 
 namespace simulate {
 namespace {
@@ -23,7 +23,7 @@ TEST_CASE("segment sizes of the large pool") {
   (void)a.Allocate(MiB(1) + Bytes(1), 0);  // just large: 20 MiB
   CHECK(a.reserved() == MiB(20));
   CachingAllocator b(GiB(1));
-  (void)b.Allocate(MiB(10), 0);            // from 10 MiB on: rounded to 2 MiB
+  (void)b.Allocate(MiB(10), 0);  // from 10 MiB on: rounded to 2 MiB
   CHECK(b.reserved() == MiB(10));
   (void)b.Allocate(MiB(11), 0);
   CHECK(b.reserved() == MiB(22));

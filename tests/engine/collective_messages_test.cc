@@ -11,7 +11,8 @@ namespace {
 double Replayed(const HardwareSpec& h, int64_t accelerators, CollectiveOp op, Algorithm algorithm,
                 const std::vector<uint32_t>& group, Bytes bytes, uint32_t chunks = 64) {
   const Topology topology(h, accelerators);
-  const MessageSchedule schedule = ExpandMessages(h, topology, op, algorithm, group, bytes, {Protocol::kLL, chunks});
+  const MessageSchedule schedule =
+      ExpandMessages(h, topology, op, algorithm, group, bytes, {Protocol::kLL, chunks});
   std::vector<double> bandwidth;
   for (const Link& link : topology.links()) bandwidth.push_back(link.bandwidth.value());
   return ReplayMessages(schedule, bandwidth).end.seconds().value();
@@ -20,14 +21,17 @@ double Replayed(const HardwareSpec& h, int64_t accelerators, CollectiveOp op, Al
 }  // namespace
 
 TEST_CASE("rings inside a node and along a rail: replay and closed form agree") {
-  for (const CollectiveOp op : {CollectiveOp::kAllReduce, CollectiveOp::kAllGather, CollectiveOp::kReduceScatter}) {
+  for (const CollectiveOp op :
+       {CollectiveOp::kAllReduce, CollectiveOp::kAllGather, CollectiveOp::kReduceScatter}) {
     for (const int64_t size : {1'000, 1'000'000, 100'000'000}) {
       const HardwareSpec h = toy::Cluster(8, 8);
       const auto node = toy::Cost(h, 8, op, Bytes(size), {toy::Ranks(8)}, Algorithm::kRing);
-      CHECK(Replayed(h, 8, op, Algorithm::kRing, toy::Ranks(8), Bytes(size)) == Approx(node.time.value()).epsilon(0.01));
+      CHECK(Replayed(h, 8, op, Algorithm::kRing, toy::Ranks(8), Bytes(size)) ==
+            Approx(node.time.value()).epsilon(0.01));
       const std::vector<uint32_t> rail = toy::Ranks(16, 3, 8);
       const auto along = toy::Cost(h, 128, op, Bytes(size), {rail}, Algorithm::kRing);
-      CHECK(Replayed(h, 128, op, Algorithm::kRing, rail, Bytes(size)) == Approx(along.time.value()).epsilon(0.01));
+      CHECK(Replayed(h, 128, op, Algorithm::kRing, rail, Bytes(size)) ==
+            Approx(along.time.value()).epsilon(0.01));
     }
   }
 }
@@ -38,20 +42,25 @@ TEST_CASE("trees along a rail: with fine chunks the replay comes to the closed f
   h.fabric.link.latency = Seconds();
   for (const uint32_t nodes : {2u, 4u}) {
     const Bytes size(100'000'000);
-    const auto closed = toy::Cost(h, nodes, CollectiveOp::kAllReduce, size, {toy::Ranks(nodes)}, Algorithm::kTree);
-    const double replayed = Replayed(h, nodes, CollectiveOp::kAllReduce, Algorithm::kTree, toy::Ranks(nodes), size, 800);
+    const auto closed =
+        toy::Cost(h, nodes, CollectiveOp::kAllReduce, size, {toy::Ranks(nodes)}, Algorithm::kTree);
+    const double replayed =
+        Replayed(h, nodes, CollectiveOp::kAllReduce, Algorithm::kTree, toy::Ranks(nodes), size, 800);
     CHECK(replayed == Approx(closed.time.value()).epsilon(0.01));
   }
 }
 
 TEST_CASE("an all-to-all inside a node: replay and closed form agree") {
   const HardwareSpec h = toy::Cluster(8, 8);
-  const auto closed = toy::Cost(h, 8, CollectiveOp::kAllToAll, Bytes(80'000'000), {toy::Ranks(8)}, Algorithm::kPairwise);
+  const auto closed =
+      toy::Cost(h, 8, CollectiveOp::kAllToAll, Bytes(80'000'000), {toy::Ranks(8)}, Algorithm::kPairwise);
   CHECK(Replayed(h, 8, CollectiveOp::kAllToAll, Algorithm::kPairwise, toy::Ranks(8), Bytes(80'000'000)) ==
         Approx(closed.time.value()).epsilon(0.01));
 }
 
-TEST_CASE("a full node's rings over its NICs: the replay takes no less than the transfer, and no more than the closed form") {
+TEST_CASE(
+    "a full node's rings over its NICs: the replay takes no less than the transfer, and no more than the "
+    "closed form") {
   const HardwareSpec h = toy::Cluster(8, 8);
   const Bytes size(800'000'000);
   const auto closed = toy::Cost(h, 16, CollectiveOp::kAllGather, size, {toy::Ranks(16)}, Algorithm::kRing);

@@ -15,9 +15,9 @@
 namespace simulate {
 
 struct FakeCosts : Costs {
-  double kernel_slowdown = 1.0;        // beside a collective
+  double kernel_slowdown = 1.0;  // beside a collective
   double collective_slowdown = 1.0;
-  Seconds host;                        // every call but kNone
+  Seconds host;  // every call but kNone
   Seconds launch;
   Seconds latency;
   BytesPerSecond bandwidth = GBps(1);  // 1000 bytes a microsecond
@@ -33,7 +33,9 @@ struct FakeCosts : Costs {
     if (pressure.cores == 0) return {};
     return {kernel_slowdown, collective_slowdown};
   }
-  [[nodiscard]] Seconds Host(HostCall call) const override { return call == HostCall::kNone ? Seconds(0) : host; }
+  [[nodiscard]] Seconds Host(HostCall call) const override {
+    return call == HostCall::kNone ? Seconds(0) : host;
+  }
   [[nodiscard]] Seconds LaunchLatency() const override { return launch; }
   [[nodiscard]] CollectiveCost Collective(const CollectiveRequest& request) const override {
     CollectiveCost cost;
@@ -41,7 +43,8 @@ struct FakeCosts : Costs {
     cost.time = latency + request.bytes / bandwidth;
     cost.cores = cores;
     for (const auto& group : request.groups) {
-      for (const uint32_t member : group) cost.loads.push_back({member, static_cast<double>(request.bytes.value())});
+      for (const uint32_t member : group)
+        cost.loads.push_back({member, static_cast<double>(request.bytes.value())});
     }
     return cost;
   }

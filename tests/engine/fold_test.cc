@@ -1,7 +1,8 @@
 // Folding: who is alike, and that simulating one of each kind changes nothing.
+#include "sim/engine/fold.h"
+
 #include <catch2/catch.hpp>
 
-#include "sim/engine/fold.h"
 #include "sim/engine/simulate_ranks.h"
 #include "tests/engine/random_program.h"
 

@@ -1,14 +1,15 @@
 // Max-min fairness on textbook cases.
+#include "sim/engine/max_min.h"
+
 #include <catch2/catch.hpp>
 
 #include "sim/base/random.h"
-#include "sim/engine/max_min.h"
 
 namespace simulate {
 namespace {
 
-std::vector<double> Rates(const std::vector<std::vector<Demand>>& demands, const std::vector<double>& capacity,
-                          const std::vector<double>& limits = {}) {
+std::vector<double> Rates(const std::vector<std::vector<Demand>>& demands,
+                          const std::vector<double>& capacity, const std::vector<double>& limits = {}) {
   std::vector<FairFlow> flows;
   for (size_t f = 0; f < demands.size(); ++f) {
     flows.push_back({.demands = demands[f]});
@@ -28,7 +29,8 @@ TEST_CASE("two flows on one link get half each") {
 TEST_CASE("a long flow over a chain leaves the rest to the short ones") {
   // Bertsekas & Gallager: links of 1, 1, 2; the long flow shares each with one short one.
   // The first full links are 0 and 1 at 1/2; link 2 then has 3/2 for its short flow.
-  const std::vector<double> rates = Rates({{{0, 1}, {1, 1}, {2, 1}}, {{0, 1}}, {{1, 1}}, {{2, 1}}}, {1, 1, 2});
+  const std::vector<double> rates =
+      Rates({{{0, 1}, {1, 1}, {2, 1}}, {{0, 1}}, {{1, 1}}, {{2, 1}}}, {1, 1, 2});
   CHECK(rates[0] == Approx(0.5));
   CHECK(rates[1] == Approx(0.5));
   CHECK(rates[2] == Approx(0.5));

@@ -50,7 +50,7 @@ MemoryUse Reuse(int host_calls_before_reuse) {
 }
 
 TEST_CASE("a recorded block is reusable once its readers are done at the host's time") {
-  const MemoryUse early = Reuse(9);   // the host asks at 9 us, the reader ends at 10
+  const MemoryUse early = Reuse(9);  // the host asks at 9 us, the reader ends at 10
   CHECK(early.peak_allocated == MiB(30));
   CHECK(early.peak_active == MiB(60));
   CHECK(early.peak_reserved == MiB(60));

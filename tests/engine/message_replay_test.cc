@@ -1,20 +1,28 @@
 // Collectives message by message, held to the closed forms.
+#include "sim/engine/message_replay.h"
+
 #include <catch2/catch.hpp>
 
 #include "sim/base/check.h"
-#include "sim/engine/message_replay.h"
 
 namespace simulate {
 namespace {
 
-double Microseconds(const MessageOutcome& outcome) { return static_cast<double>(outcome.end.picoseconds()) * 1e-6; }
+double Microseconds(const MessageOutcome& outcome) {
+  return static_cast<double>(outcome.end.picoseconds()) * 1e-6;
+}
 
 // A ring all-reduce over n members; member i sends over link i.
 MessageSchedule Ring(uint32_t n, double bytes, Seconds latency) {
   MessageSchedule s;
   for (uint32_t i = 0; i < n; ++i) {
-    s.channels.push_back({.messages = 2 * (n - 1), .bytes = bytes / n, .latency = latency, .first_link = i,
-                          .link_count = 1, .first_dependency = i, .dependency_count = 1});
+    s.channels.push_back({.messages = 2 * (n - 1),
+                          .bytes = bytes / n,
+                          .latency = latency,
+                          .first_link = i,
+                          .link_count = 1,
+                          .first_dependency = i,
+                          .dependency_count = 1});
     s.links.push_back(i);
     s.dependencies.push_back({(i + n - 1) % n, -1});
   }
@@ -53,8 +61,12 @@ TEST_CASE("a chain passes chunks on: n-1 hops and then a chunk per step") {
   // 4 hops, 10 chunks of 1 us: the last chunk arrives at 10 + 3.
   MessageSchedule s;
   for (uint32_t hop = 0; hop < 4; ++hop) {
-    s.channels.push_back({.messages = 10, .bytes = 1000, .first_link = hop, .link_count = 1,
-                          .first_dependency = hop == 0 ? 0 : hop - 1, .dependency_count = hop == 0 ? 0U : 1U});
+    s.channels.push_back({.messages = 10,
+                          .bytes = 1000,
+                          .first_link = hop,
+                          .link_count = 1,
+                          .first_dependency = hop == 0 ? 0 : hop - 1,
+                          .dependency_count = hop == 0 ? 0U : 1U});
     s.links.push_back(hop);
     if (hop > 0) s.dependencies.push_back({hop - 1, 0});
   }
@@ -72,7 +84,8 @@ TEST_CASE("messages on one link share it and speed up when alone") {
 
 TEST_CASE("messages that wait for each other are our bug") {
   MessageSchedule s;
-  s.channels.push_back({.messages = 1, .bytes = 1, .link_count = 1, .first_dependency = 0, .dependency_count = 1});
+  s.channels.push_back(
+      {.messages = 1, .bytes = 1, .link_count = 1, .first_dependency = 0, .dependency_count = 1});
   s.links = {0};
   s.dependencies = {{0, 0}};
   CHECK_THROWS_AS(ReplayMessages(s, std::vector<double>{1e9}), InternalError);

@@ -1,7 +1,6 @@
 // Laws that hold of every run.
-#include <catch2/catch.hpp>
-
 #include <algorithm>
+#include <catch2/catch.hpp>
 
 #include "sim/engine/simulate_ranks.h"
 #include "tests/engine/random_program.h"
@@ -109,7 +108,8 @@ TEST_CASE("a run repeats to the picosecond") {
     CHECK(a.stats.events == b.stats.events);
     for (size_t r = 0; r < a.ranks.size(); ++r) {
       REQUIRE(a.ranks[r].spans.size() == b.ranks[r].spans.size());
-      for (size_t s = 0; s < a.ranks[r].spans.size(); ++s) CHECK(a.ranks[r].spans[s].end == b.ranks[r].spans[s].end);
+      for (size_t s = 0; s < a.ranks[r].spans.size(); ++s)
+        CHECK(a.ranks[r].spans[s].end == b.ranks[r].spans[s].end);
     }
   }
 }

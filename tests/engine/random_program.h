@@ -65,19 +65,24 @@ inline Program RandomProgram(uint64_t seed, double speedup = 1.0) {
     for (uint32_t m = 0; m < microbatches; ++m) {
       TaskRef input;
       if (s > 0) {
-        input = rank.Exchange(pipe, "receive", {.communicator = pp, .receive_offset = -1, .receive_bytes = boundary});
+        input = rank.Exchange(pipe, "receive",
+                              {.communicator = pp, .receive_offset = -1, .receive_bytes = boundary});
       }
       TaskRef limiter;
       for (uint32_t l = 0; l < layers; ++l) {
-        const BufferId gathered = rank.Allocate(bytes() * 100, MemoryCategory::kUnshardedParameters, gather, "full");
+        const BufferId gathered =
+            rank.Allocate(bytes() * 100, MemoryCategory::kUnshardedParameters, gather, "full");
         const TaskRef ready = rank.Collective(
-            gather, "gather", {.op = CollectiveOp::kAllGather, .communicator = dp, .bytes = bytes()}, {&limiter, 1});
+            gather, "gather", {.op = CollectiveOp::kAllGather, .communicator = dp, .bytes = bytes()},
+            {&limiter, 1});
         const TaskRef waits[] = {ready, input};
         const TaskRef first = rank.Kernel(compute, "first", work(), HostCall::kOperator, waits);
-        const TaskRef reduced = rank.Collective(scatter, "tensor", {.communicator = tp, .bytes = bytes()}, {&first, 1});
+        const TaskRef reduced =
+            rank.Collective(scatter, "tensor", {.communicator = tp, .bytes = bytes()}, {&first, 1});
         rank.Kernel(compute, "beside", work(), HostCall::kInner);
         const TaskRef last = rank.Kernel(compute, "last", work(), HostCall::kOperator, {&reduced, 1});
-        rank.Collective(scatter, "scatter", {.op = CollectiveOp::kReduceScatter, .communicator = dp, .bytes = bytes()},
+        rank.Collective(scatter, "scatter",
+                        {.op = CollectiveOp::kReduceScatter, .communicator = dp, .bytes = bytes()},
                         {&last, 1});
         rank.Free(gathered, {&last, 1});
         if (random.Below(3) == 0) rank.HostWait({&first, 1});
@@ -85,7 +90,8 @@ inline Program RandomProgram(uint64_t seed, double speedup = 1.0) {
         input = TaskRef{};
       }
       if (s + 1 < layout.stages) {
-        rank.Exchange(pipe, "send", {.communicator = pp, .send_offset = 1, .send_bytes = boundary}, {&limiter, 1});
+        rank.Exchange(pipe, "send", {.communicator = pp, .send_offset = 1, .send_bytes = boundary},
+                      {&limiter, 1});
       }
     }
     rank.Kernel(compute, "optimizer", work(), HostCall::kOptimizerStep);

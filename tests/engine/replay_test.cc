@@ -39,9 +39,10 @@ double Microseconds(const Timeline& timeline) {
 }
 
 TEST_CASE("a stream runs its kernels one after the other") {
-  const Program program = Everyone(1, [](RankProgramBuilder& rank, StreamId compute, StreamId, CommunicatorId) {
-    for (int i = 0; i < 3; ++i) rank.Kernel(compute, "work", Work(10), HostCall::kNone);
-  });
+  const Program program =
+      Everyone(1, [](RankProgramBuilder& rank, StreamId compute, StreamId, CommunicatorId) {
+        for (int i = 0; i < 3; ++i) rank.Kernel(compute, "work", Work(10), HostCall::kNone);
+      });
   const Timeline timeline = RunWith(FakeCosts{}, program);
   CHECK(EndOf(timeline, 0, 0) == 10);
   CHECK(EndOf(timeline, 0, 1) == 20);
@@ -51,10 +52,11 @@ TEST_CASE("a stream runs its kernels one after the other") {
 
 TEST_CASE("work that is shorter than its launch waits for the host") {
   // Calls of 7 us, launch 2 us, kernels of 3 us: kernel i starts at 7(i+1)+2.
-  const Program program = Everyone(1, [](RankProgramBuilder& rank, StreamId compute, StreamId, CommunicatorId) {
-    for (int i = 0; i < 4; ++i) rank.Kernel(compute, "work", Work(3), HostCall::kOperator);
-    rank.HostWork(HostCall::kIteration, 2);
-  });
+  const Program program =
+      Everyone(1, [](RankProgramBuilder& rank, StreamId compute, StreamId, CommunicatorId) {
+        for (int i = 0; i < 4; ++i) rank.Kernel(compute, "work", Work(3), HostCall::kOperator);
+        rank.HostWork(HostCall::kIteration, 2);
+      });
   FakeCosts costs;
   costs.host = Seconds(7e-6);
   costs.launch = Seconds(2e-6);
@@ -66,11 +68,12 @@ TEST_CASE("work that is shorter than its launch waits for the host") {
 
 TEST_CASE("a host that waits enqueues nothing meanwhile") {
   // Kernel A of 50 us is enqueued at 10; the host waits for it until 60, then takes 10 us to enqueue B.
-  const Program program = Everyone(1, [](RankProgramBuilder& rank, StreamId compute, StreamId, CommunicatorId) {
-    const TaskRef a = rank.Kernel(compute, "A", Work(50), HostCall::kOperator);
-    rank.HostWait({&a, 1});
-    rank.Kernel(compute, "B", Work(5), HostCall::kOperator);
-  });
+  const Program program =
+      Everyone(1, [](RankProgramBuilder& rank, StreamId compute, StreamId, CommunicatorId) {
+        const TaskRef a = rank.Kernel(compute, "A", Work(50), HostCall::kOperator);
+        rank.HostWait({&a, 1});
+        rank.Kernel(compute, "B", Work(5), HostCall::kOperator);
+      });
   FakeCosts costs;
   costs.host = Seconds(10e-6);
   const Timeline timeline = RunWith(costs, program);
@@ -80,12 +83,13 @@ TEST_CASE("a host that waits enqueues nothing meanwhile") {
 
 TEST_CASE("a host that is late for its wait does not wait") {
   // A ends at 5, the host comes to its wait at 30: B is enqueued at 40.
-  const Program program = Everyone(1, [](RankProgramBuilder& rank, StreamId compute, StreamId, CommunicatorId) {
-    const TaskRef a = rank.Kernel(compute, "A", Work(5), HostCall::kNone);
-    rank.HostWork(HostCall::kIteration, 3);
-    rank.HostWait({&a, 1});
-    rank.Kernel(compute, "B", Work(5), HostCall::kOperator);
-  });
+  const Program program =
+      Everyone(1, [](RankProgramBuilder& rank, StreamId compute, StreamId, CommunicatorId) {
+        const TaskRef a = rank.Kernel(compute, "A", Work(5), HostCall::kNone);
+        rank.HostWork(HostCall::kIteration, 3);
+        rank.HostWait({&a, 1});
+        rank.Kernel(compute, "B", Work(5), HostCall::kOperator);
+      });
   FakeCosts costs;
   costs.host = Seconds(10e-6);
   CHECK(StartOf(RunWith(costs, program), 0, 1) == 40);
@@ -110,7 +114,8 @@ TEST_CASE("a collective starts when its last member has come") {
   const Program program =
       Everyone(4, [](RankProgramBuilder& rank, StreamId compute, StreamId network, CommunicatorId comm) {
         const TaskRef a = rank.Kernel(compute, "A", Work(10), HostCall::kNone);
-        rank.Collective(network, "gather", {.communicator = comm, .bytes = Bytes(1000)}, {&a, 1}, HostCall::kNone);
+        rank.Collective(network, "gather", {.communicator = comm, .bytes = Bytes(1000)}, {&a, 1},
+                        HostCall::kNone);
       });
   FakeCosts costs;
   costs.latency = Seconds(2e-6);
@@ -129,13 +134,13 @@ TEST_CASE("a collective starts when its last member has come") {
 }
 
 TEST_CASE("collectives of one communicator keep their order on different streams") {
-  const Program program =
-      Everyone(2, [](RankProgramBuilder& rank, StreamId compute, StreamId network, CommunicatorId comm) {
-        const TaskRef a = rank.Kernel(compute, "A", Work(10), HostCall::kNone);
-        rank.Collective(network, "first", {.communicator = comm, .bytes = Bytes(5000)}, {&a, 1}, HostCall::kNone);
-        const StreamId other = 2;
-        rank.Collective(other, "second", {.communicator = comm, .bytes = Bytes(1000)}, {}, HostCall::kNone);
-      });
+  const Program program = Everyone(2, [](RankProgramBuilder& rank, StreamId compute, StreamId network,
+                                         CommunicatorId comm) {
+    const TaskRef a = rank.Kernel(compute, "A", Work(10), HostCall::kNone);
+    rank.Collective(network, "first", {.communicator = comm, .bytes = Bytes(5000)}, {&a, 1}, HostCall::kNone);
+    const StreamId other = 2;
+    rank.Collective(other, "second", {.communicator = comm, .bytes = Bytes(1000)}, {}, HostCall::kNone);
+  });
   const Timeline timeline = RunWith(FakeCosts{}, program);
   CHECK(EndOf(timeline, 0, 1) == 15);
   CHECK(StartOf(timeline, 0, 2) == 15);
@@ -169,11 +174,11 @@ TEST_CASE("kernels and collectives slow each other while they run side by side")
   // Beside a collective a kernel takes 1.5 times as long, and a collective 2 times beside a kernel.
   // Collective of 10 us, kernel of 6 us from the start: side by side until the kernel ends at 9; the
   // collective has then done 4.5, and ends at 9 + 5.5.
-  const Program program =
-      Everyone(2, [](RankProgramBuilder& rank, StreamId compute, StreamId network, CommunicatorId comm) {
-        rank.Collective(network, "gather", {.communicator = comm, .bytes = Bytes(10000)}, {}, HostCall::kNone);
-        rank.Kernel(compute, "A", Work(6), HostCall::kNone);
-      });
+  const Program program = Everyone(2, [](RankProgramBuilder& rank, StreamId compute, StreamId network,
+                                         CommunicatorId comm) {
+    rank.Collective(network, "gather", {.communicator = comm, .bytes = Bytes(10000)}, {}, HostCall::kNone);
+    rank.Kernel(compute, "A", Work(6), HostCall::kNone);
+  });
   FakeCosts costs;
   costs.kernel_slowdown = 1.5;
   costs.collective_slowdown = 2.0;
@@ -183,7 +188,8 @@ TEST_CASE("kernels and collectives slow each other while they run side by side")
 }
 
 TEST_CASE("a kernel that outlives the collective beside it speeds up again") {
-  // Collective of 2 us takes 4 beside the kernel; the kernel has done 4/1.6 = 2.5 of 10 by then: ends at 11.5.
+  // Collective of 2 us takes 4 beside the kernel; the kernel has done 4/1.6 = 2.5 of 10 by then: ends
+  // at 11.5.
   const Program program =
       Everyone(2, [](RankProgramBuilder& rank, StreamId compute, StreamId network, CommunicatorId comm) {
         rank.Collective(network, "gather", {.communicator = comm, .bytes = Bytes(2000)}, {}, HostCall::kNone);
@@ -203,7 +209,10 @@ TEST_CASE("an exchange is done when both halves are") {
       Everyone(4, [](RankProgramBuilder& rank, StreamId compute, StreamId network, CommunicatorId comm) {
         const TaskRef a = rank.Kernel(compute, "A", Work(10), HostCall::kNone);
         rank.Exchange(network, "ring",
-                      {.communicator = comm, .send_offset = 1, .send_bytes = Bytes(2000), .receive_offset = -1,
+                      {.communicator = comm,
+                       .send_offset = 1,
+                       .send_bytes = Bytes(2000),
+                       .receive_offset = -1,
                        .receive_bytes = Bytes(2000)},
                       {&a, 1}, HostCall::kNone);
       });
@@ -230,8 +239,8 @@ TEST_CASE("a pipeline of two stages fills and drains") {
   RankProgramBuilder first(program), second(program);
   for (int m = 0; m < 2; ++m) {
     const TaskRef a = first.Kernel(compute, "forward", Work(10), HostCall::kNone);
-    first.Exchange(network, "send", {.communicator = pipe, .send_offset = 1, .send_bytes = Bytes(1000)}, {&a, 1},
-                   HostCall::kNone);
+    first.Exchange(network, "send", {.communicator = pipe, .send_offset = 1, .send_bytes = Bytes(1000)},
+                   {&a, 1}, HostCall::kNone);
     const TaskRef b = second.Exchange(
         network, "receive", {.communicator = pipe, .receive_offset = -1, .receive_bytes = Bytes(1000)}, {},
         HostCall::kNone);
@@ -246,11 +255,11 @@ TEST_CASE("a pipeline of two stages fills and drains") {
 
 TEST_CASE("a stuck program says who waits for what") {
   // Each sends before it receives, on one stream.
-  const Program program =
-      Everyone(2, [](RankProgramBuilder& rank, StreamId, StreamId network, CommunicatorId comm) {
-        rank.Exchange(network, "send", {.communicator = comm, .send_offset = 1, .send_bytes = Bytes(8)});
-        rank.Exchange(network, "receive", {.communicator = comm, .receive_offset = 1, .receive_bytes = Bytes(8)});
-      });
+  const Program program = Everyone(2, [](RankProgramBuilder& rank, StreamId, StreamId network,
+                                         CommunicatorId comm) {
+    rank.Exchange(network, "send", {.communicator = comm, .send_offset = 1, .send_bytes = Bytes(8)});
+    rank.Exchange(network, "receive", {.communicator = comm, .receive_offset = 1, .receive_bytes = Bytes(8)});
+  });
   std::string text;
   try {
     (void)RunWith(FakeCosts{}, program);
@@ -263,12 +272,12 @@ TEST_CASE("a stuck program says who waits for what") {
 }
 
 TEST_CASE("collectives of one member are free") {
-  const Program program =
-      Everyone(1, [](RankProgramBuilder& rank, StreamId, StreamId network, CommunicatorId comm) {
-        for (int i = 0; i < 3; ++i) {
-          rank.Collective(network, "gather", {.communicator = comm, .bytes = Bytes(1000)}, {}, HostCall::kNone);
-        }
-      });
+  const Program program = Everyone(1, [](RankProgramBuilder& rank, StreamId, StreamId network,
+                                         CommunicatorId comm) {
+    for (int i = 0; i < 3; ++i) {
+      rank.Collective(network, "gather", {.communicator = comm, .bytes = Bytes(1000)}, {}, HostCall::kNone);
+    }
+  });
   CHECK(Microseconds(RunWith(FakeCosts{}, program)) == 0);
 }
 

@@ -1,8 +1,9 @@
 // What the builder writes and what Validate refuses.
+#include "sim/program/builder.h"
+
 #include <catch2/catch.hpp>
 
 #include "sim/base/check.h"
-#include "sim/program/builder.h"
 
 namespace simulate {
 namespace {
@@ -48,7 +49,8 @@ TEST_CASE("equal work is interned once, different work is not") {
   CHECK(program.Intern(Copy(8)) != program.Intern(more_flops));
   CHECK(program.Intern("norm") == program.Intern(std::string("norm")));
   CHECK(program.Intern("norm") != program.Intern("add"));
-  CHECK(program.Intern(CollectiveCall{.bytes = Bytes(1)}) != program.Intern(CollectiveCall{.bytes = Bytes(2)}));
+  CHECK(program.Intern(CollectiveCall{.bytes = Bytes(1)}) !=
+        program.Intern(CollectiveCall{.bytes = Bytes(2)}));
   CHECK(program.Intern(Transfer{.send_offset = 1}) != program.Intern(Transfer{.send_offset = -1}));
 }
 
@@ -87,7 +89,8 @@ TEST_CASE("a sound program is accepted") {
   const CollectiveCall call{.op = CollectiveOp::kAllReduce, .communicator = f.pair, .bytes = Bytes(64)};
   for (RankProgramBuilder* rank : {&f.a, &f.b}) rank->Collective(f.network, "all_reduce", call);
   f.a.Exchange(f.network, "send", {.communicator = f.pair, .send_offset = 1, .send_bytes = Bytes(8)});
-  f.b.Exchange(f.network, "receive", {.communicator = f.pair, .receive_offset = -1, .receive_bytes = Bytes(8)});
+  f.b.Exchange(f.network, "receive",
+               {.communicator = f.pair, .receive_offset = -1, .receive_bytes = Bytes(8)});
   CHECK_NOTHROW(f.Finish());
 }
 
@@ -101,7 +104,8 @@ TEST_CASE("members of a group must make the same collective calls") {
 TEST_CASE("every send needs its receive") {
   Fixture f;
   f.a.Exchange(f.network, "send", {.communicator = f.pair, .send_offset = 1, .send_bytes = Bytes(8)});
-  f.b.Exchange(f.network, "receive", {.communicator = f.pair, .receive_offset = 1, .receive_bytes = Bytes(9)});
+  f.b.Exchange(f.network, "receive",
+               {.communicator = f.pair, .receive_offset = 1, .receive_bytes = Bytes(9)});
   CHECK_THROWS_AS(f.Finish(), InternalError);
 }
 
