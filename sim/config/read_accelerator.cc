@@ -71,6 +71,7 @@ void ReadCalibration(MapReader& r, Calibration* c) {
   r.Map("power", [&](MapReader& m) {
     m.Optional("droop", &c->power.droop);
     m.Optional("reaction", &c->power.reaction);
+    m.Optional("spread", &c->power.spread);
   });
   r.Map("contention", [&](MapReader& m) {
     m.Optional("lost_waves", &c->contention.lost_waves);

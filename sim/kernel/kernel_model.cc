@@ -7,6 +7,7 @@
 #include "sim/kernel/contention.h"
 #include "sim/kernel/gemm.h"
 #include "sim/kernel/memory_bound.h"
+#include "sim/kernel/variation.h"
 
 namespace simulate {
 
@@ -19,11 +20,14 @@ Seconds KernelTime(const KernelWork& work, const AcceleratorSpec& accelerator) {
   return {};
 }
 
-KernelModel::KernelModel(AcceleratorSpec accelerator) : accelerator_(std::move(accelerator)) {}
+KernelModel::KernelModel(AcceleratorSpec accelerator, int64_t chips)
+    : accelerator_(std::move(accelerator)),
+      slowest_chip_(1.0 + accelerator_.calibration.power.spread * ExpectedLargest(chips)) {}
 
 KernelCost KernelModel::Cost(const KernelWork& work) const {
   const Calibration& c = accelerator_.calibration;
-  return {c.launch_gap + KernelTime(work, accelerator_), c.confidence};
+  const double pace = work.kind == KernelKind::kMemory ? 1.0 : slowest_chip_;
+  return {c.launch_gap + pace * KernelTime(work, accelerator_), c.confidence};
 }
 
 Slowdown KernelModel::Beside(const KernelWork& work, const CollectivePressure& pressure) const {

@@ -34,13 +34,15 @@ struct Slowdown {
 
 class KernelModel {
  public:
-  explicit KernelModel(AcceleratorSpec accelerator);
+  // `chips` that keep step with each other: the slowest of them sets the pace (variation.h).
+  explicit KernelModel(AcceleratorSpec accelerator, int64_t chips = 1);
   [[nodiscard]] KernelCost Cost(const KernelWork& work) const;
   [[nodiscard]] Slowdown Beside(const KernelWork& work, const CollectivePressure& pressure) const;
   [[nodiscard]] const AcceleratorSpec& accelerator() const { return accelerator_; }
 
  private:
   AcceleratorSpec accelerator_;
+  double slowest_chip_ = 1.0;
 };
 
 }  // namespace simulate

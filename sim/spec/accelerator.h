@@ -53,6 +53,7 @@ struct MemoryCalibration {
 struct PowerCalibration {
   double droop = 0.0;               // how much longer a product takes that lasts for ever
   Seconds reaction;                 // length at which half of that has come
+  double spread = 0.0;              // standard deviation of sustained speed between chips (kernel/variation.h)
 };
 
 // Beside a collective (kernel/contention.h).

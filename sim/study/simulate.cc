@@ -63,7 +63,7 @@ Simulation Simulate(const Scenario& scenario, const SimulationOptions& options) 
   const AcceleratorSpec& accelerator = scenario.hardware.accelerator;
   const std::vector<LinkChange> changes = LinkChanges(scenario.perturb);
   const Topology topology(scenario.hardware, scenario.gpus, changes);
-  const KernelModel kernels(accelerator);
+  const KernelModel kernels(accelerator, scenario.gpus);
   const HostModel host(accelerator.host, scenario.training.runtime);
   const CollectiveModel collectives(scenario.hardware, topology);
   const Machine machine{topology, kernels, host, collectives, accelerator.memory};

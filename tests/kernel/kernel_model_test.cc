@@ -1,4 +1,5 @@
 #include "sim/kernel/kernel_model.h"
+#include "sim/kernel/variation.h"
 
 #include <catch2/catch.hpp>
 
@@ -60,6 +61,34 @@ TEST_CASE("a collective takes units away and nothing when it has none", "[kernel
   const Slowdown two = model.Beside(w, {2, GBps(100)});
   CHECK(two.kernel > 1.25);   // 10 / 8, and the wave that waits
   CHECK(two.collective > 1.0);
+}
+
+}  // namespace
+}  // namespace simulate
+
+namespace simulate {
+namespace {
+
+// Tabulated expectations of the largest of n normal draws (Harter 1961): 8: 1.4236, 100: 2.5076.
+TEST_CASE("the slowest of n chips") {
+  CHECK(ExpectedLargest(1) == 0.0);
+  CHECK(ExpectedLargest(8) == Approx(1.4236).epsilon(0.01));
+  CHECK(ExpectedLargest(100) == Approx(2.5076).epsilon(0.01));
+  AcceleratorSpec a;
+  a.name = "round";
+  a.compute_units = 100;
+  a.clock = Hertz(1e9);
+  a.peak_bf16 = TFlops(100);
+  a.memory_bandwidth = GBps(1000);
+  a.calibration.power.spread = 0.015;
+  KernelWork product;
+  product.kind = KernelKind::kGemm;
+  product.gemm = {1, 4096, 4096, 4096, GemmPass::kForward};
+  const double alone = KernelModel(a).Cost(product).time.value();
+  CHECK(KernelModel(a, 8).Cost(product).time.value() / alone == Approx(1 + 0.015 * ExpectedLargest(8)));
+  KernelWork copy;
+  copy.read = copy.written = MiB(512);
+  CHECK(KernelModel(a, 512).Cost(copy).time == KernelModel(a).Cost(copy).time);
 }
 
 }  // namespace
