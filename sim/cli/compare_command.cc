@@ -121,7 +121,7 @@ int Run(const Options& options, Command& command) {
   }
   if (points.size() > 8) {
     command.err << "error: " << points.size() << " points are too many to show side by side\n"
-                << "help: pick some, for example --set 'sweep={cluster.gpus: [8, 64]}'\n";
+                << "help: pin some keys, for example --set cluster.gpus=64\n";
     return kExitBadInput;
   }
   std::vector<Report> reports = SimulateAll(points, {}, options.threads);
