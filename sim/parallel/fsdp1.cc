@@ -25,7 +25,6 @@
 
 namespace simulate {
 
-// _get_gradient_predivide_factor: about the square root of the world size, as a power of two that divides it.
 int64_t GradientPredivideFactor(int64_t world) {
   int64_t factor = 1;
   while (world % factor == 0 && world / factor > factor) factor *= 2;

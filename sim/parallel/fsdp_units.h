@@ -34,4 +34,8 @@ struct FsdpTypes {
 };
 [[nodiscard]] FsdpTypes FsdpTypesOf(const PrecisionSpec& precision);
 
+// FSDP1 divides gradients by this before the sum and by the rest after it (_get_gradient_predivide_factor): about the
+// square root of the world size, as a power of two that divides it.
+[[nodiscard]] int64_t GradientPredivideFactor(int64_t world);
+
 }  // namespace simulate

@@ -6,10 +6,6 @@
 
 using namespace simulate;
 
-namespace simulate {
-int64_t GradientPredivideFactor(int64_t world);
-}
-
 namespace {
 
 Scenario Fsdp(FsdpVersion version, int64_t gpus, int64_t blocks, Sharding sharding = Sharding::kFullShard) {
