@@ -1,0 +1,72 @@
+// Holds the present accuracy on the tables that are quick to run and whose machines are calibrated. Docs/ACCURACY.md
+// has all of them; `simulate check scenarios/validation` reruns them.
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "sim/config/config.h"
+#include "sim/study/check.h"
+
+namespace simulate {
+namespace {
+
+Study Load(const std::string& name) {
+  Diagnostics diagnostics;
+  auto study = LoadStudy(std::string(SIMULATE_SOURCE_DIR) + "/scenarios/validation/" + name + ".yaml",
+                         SearchPath{{SIMULATE_SOURCE_DIR}}, {}, diagnostics);
+  INFO(diagnostics.Render());
+  REQUIRE(study.has_value());
+  return *study;
+}
+
+ErrorSummary Summary(const Study& study, Measure measure) {
+  const CheckResult result = Check({study}, 0);
+  const auto all = Summarise(PointsOf(result, measure), [](const CheckedPoint&) { return "all"; });
+  REQUIRE(all.size() == 1);
+  return all[0];
+}
+
+TEST_CASE("step times stay as accurate as they are") {
+  struct Held {
+    const char* table;
+    size_t at_least;
+    double mean;
+  };
+  for (const Held& held : {Held{"measured_single", 50, 0.035}, Held{"measured_ddp_fsdp", 18, 0.06},
+                           Held{"measured_tp_pp", 6, 0.06}, Held{"korthikanti2022", 4, 0.035},
+                           Held{"fsdp_paper_gpt175b", 5, 0.03}}) {
+    INFO(held.table);
+    const ErrorSummary times = Summary(Load(held.table), Measure::kTime);
+    CHECK(times.points >= held.at_least);
+    CHECK(times.mean <= held.mean);
+  }
+}
+
+TEST_CASE("peak memory stays as accurate as it is") {
+  const ErrorSummary memory = Summary(Load("measured_single"), Measure::kMemory);
+  CHECK(memory.points >= 100);
+  CHECK(memory.mean <= 0.015);
+  CHECK(memory.median <= 0.005);
+}
+
+TEST_CASE("a wrong constant shows, and in the class that it affects") {
+  // Memory bandwidth 20 % too low: every run is slower, those bound by memory traffic most.
+  Study study = Load("measured_single");
+  const CheckResult right = Check({study}, 0);
+  for (Scenario& point : study.points) point.hardware.accelerator.memory_bandwidth *= 0.8;
+  const CheckResult wrong = Check({study}, 0);
+  const auto fell = [](const CheckResult& r) {
+    return std::count_if(r.points.begin(), r.points.end(), [](const CheckedPoint& p) { return p.fell_short(); });
+  };
+  CHECK(fell(wrong) > fell(right));
+  double memory_bound = 0.0;
+  double all = 0.0;
+  for (const ErrorSummary& s : Summarise(PointsOf(wrong, Measure::kTime), [](const CheckedPoint& p) { return Name(p.bound); })) {
+    if (s.name == Name(Bound::kMemoryBandwidth)) memory_bound = s.bias;
+  }
+  for (const ErrorSummary& s : Summarise(PointsOf(wrong, Measure::kTime), [](const CheckedPoint&) { return ""; })) all = s.bias;
+  CHECK(memory_bound > 0.05);
+  CHECK(memory_bound > all);
+}
+
+}  // namespace
+}  // namespace simulate
