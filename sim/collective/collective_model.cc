@@ -31,14 +31,12 @@ bool Allowed(const HardwareSpec& hardware, const Shape& shape, Protocol protocol
   return !(point_to_point && protocol == Protocol::kLL128);
 }
 
-// What a hop over the network adds by storing and forwarding each slice: the sender fills its buffer, then
-// the NICs carry it, each at the channel's share of the links.
+// What a hop over the network adds by storing and forwarding each slice at its channel's share of the links.
 Seconds SliceTime(const LibrarySpec& library, const Shape& shape, double size, Seconds transfer) {
   if (size <= 0.0 || library.slice.value() == 0 || shape.members == 0) return Seconds();
   const double slab = size / static_cast<double>(shape.members * shape.channels);
-  constexpr double kStages = 2.0;
   const double passes = std::max(1.0, std::round(shape.bus_bytes));  // an all-reduce sends each slab twice
-  return transfer * (kStages * std::min(slab, static_cast<double>(library.slice.value())) * shape.channels / (size * passes));
+  return transfer * (std::min(slab, static_cast<double>(library.slice.value())) * shape.channels / (size * passes));
 }
 
 CollectiveCost Price(const HardwareSpec& hardware, const Shape& shape, Protocol protocol, Bytes bytes) {
