@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "sim/study/calibrate.h"
+#include "sim/study/nccl_calibration.h"
 #include "sim/study/write_calibration.h"
 
 namespace simulate {
@@ -82,12 +83,19 @@ int Run(const Options& options, Command& command) {
 void AddCalibrateCommand(CLI::App& app, Command& command) {
   CLI::App* sub = app.add_subcommand("calibrate", "Fit an accelerator's constants to measurements of it");
   auto options = std::make_shared<Options>();
-  sub->add_option("measurements", options->measurements, "JSON file that tools/calibrate/measure.py wrote")->required();
-  sub->add_option("--accelerator", options->accelerator, "accelerator to start from: its datasheet stays")->required();
+  sub->add_option("measurements", options->measurements, "JSON file that tools/calibrate/measure.py wrote");
+  sub->add_option("--accelerator", options->accelerator, "accelerator to start from: its datasheet stays");
   sub->add_option("--output", options->output, "accelerator file whose constants are replaced");
   sub->add_flag("--check", options->check, "fit nothing: how well do the accelerator's own constants do");
   sub->add_flag("--markdown", options->markdown, "print the table as Markdown");
-  sub->callback([options, &command] { command.exit_code = Run(*options, command); });
+  auto links = std::make_shared<NcclCalibrationOptions>();
+  sub->add_option("--nccl-tests", links->file, "fit a cluster's links to this raw output of nccl-tests or nccom-test instead");
+  sub->add_option("--hardware", links->hardware, "with --nccl-tests: the cluster to start from");
+  sub->add_option("--op", links->op, "with --nccl-tests: the operation, where the output does not say");
+  sub->add_option("--gpus", links->gpus, "with --nccl-tests: accelerators, where the output does not say");
+  sub->callback([options, links, &command] {
+    command.exit_code = links->file.empty() ? Run(*options, command) : RunNcclCalibration(*links, command);
+  });
 }
 
 }  // namespace simulate
