@@ -72,6 +72,7 @@ void ReadCalibration(MapReader& r, Calibration* c) {
     m.Optional("droop", &c->power.droop);
     m.Optional("reaction", &c->power.reaction);
     m.Optional("spread", &c->power.spread);
+    m.Optional("shared", &c->power.shared);
   });
   r.Map("contention", [&](MapReader& m) {
     m.Optional("lost_waves", &c->contention.lost_waves);

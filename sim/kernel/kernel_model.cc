@@ -26,8 +26,10 @@ KernelModel::KernelModel(AcceleratorSpec accelerator, int64_t chips)
 
 KernelCost KernelModel::Cost(const KernelWork& work) const {
   const Calibration& c = accelerator_.calibration;
+  // Attention shares the clock that the products of a step leave it (power.h); the slowest chip sets the pace (variation.h).
+  const double clock = work.kind == KernelKind::kAttention ? 1.0 + c.power.shared : 1.0;
   const double pace = work.kind == KernelKind::kMemory ? 1.0 : slowest_chip_;
-  return {c.launch_gap + pace * KernelTime(work, accelerator_), c.confidence};
+  return {c.launch_gap + pace * clock * KernelTime(work, accelerator_), c.confidence};
 }
 
 Slowdown KernelModel::Beside(const KernelWork& work, const CollectivePressure& pressure) const {

@@ -54,6 +54,7 @@ struct PowerCalibration {
   double droop = 0.0;               // how much longer a product takes that lasts for ever
   Seconds reaction;                 // length at which half of that has come
   double spread = 0.0;              // standard deviation of sustained speed between chips (kernel/variation.h)
+  double shared = 0.0;              // how much longer attention takes in a step, at the clock that the products leave it
 };
 
 // Beside a collective (kernel/contention.h).

@@ -27,7 +27,7 @@ enum class MemoryAccess : uint8_t {
   kRowReductionBackward,  // the input's gradient of a norm, softmax backward (its second kernel; the first is a product)
   kColumnReduction,  // sums over rows: bias gradients
   kGather,           // embedding look-up
-  kScatterAdd,       // embedding gradient: rows tokens of `columns`; written: the whole table
+  kScatterAdd,       // embedding gradient: rows tokens of `columns` (the table is zeroed by a kernel of its own)
   kLoss,             // log-softmax over the vocabulary, forward or backward
   kMultiTensor,      // one launch over many tensors: foreach operators, flattening, gradient norm
   kActivation,       // contiguous with exponentials or erf: GELU, SiLU and their gradients

@@ -94,8 +94,10 @@ Knob OverheadKnob(const std::string& key) {
 
 // ---- memory-bound kernels
 
-bool OneKernelOf(const Measurement& m, MemoryAccess access) {
-  return m.kind == "memory" && m.works.size() == 1 && m.works.front().access == access;
+// The row's last kernel is of this kind, and those before it are plain (fitted first).
+bool LastKernelIs(const Measurement& m, MemoryAccess access) {
+  return m.kind == "memory" && m.works.back().access == access &&
+         std::all_of(m.works.begin(), m.works.end() - 1, [](const KernelWork& w) { return w.access == MemoryAccess::kElementwise; });
 }
 
 bool WorksByRow(MemoryAccess a) {
@@ -119,7 +121,7 @@ bool WorksByElement(MemoryAccess a) {
 
 void FitMemory(const MeasurementSet& set, CalibrationFit& fit) {
   const Calibration start = fit.accelerator.calibration;
-  FitKnobs(Select(set, [](const Measurement& m) { return OneKernelOf(m, MemoryAccess::kElementwise) && m.stream.value() > 0; }),
+  FitKnobs(Select(set, [](const Measurement& m) { return LastKernelIs(m, MemoryAccess::kElementwise) && m.works.size() == 1 && m.stream.value() > 0; }),
            {{start.memory.access[0].bandwidth, [](CalibrationFit& f, double v) { f.accelerator.calibration.memory.access[0].bandwidth = v; }},
             {start.memory.ramp.value() * 1e6, [](CalibrationFit& f, double v) { f.accelerator.calibration.memory.ramp = Microseconds(v); }},
             {start.memory.cache_speedup, [](CalibrationFit& f, double v) { f.accelerator.calibration.memory.cache_speedup = std::max(1.0, v); }}},
@@ -132,7 +134,7 @@ void FitMemory(const MeasurementSet& set, CalibrationFit& fit) {
     if (WorksByElement(access)) knobs.push_back({s.cycles_per_element, [at](CalibrationFit& f, double v) { at(f).cycles_per_element = v; }});
     if (WorksByRow(access)) knobs.push_back({s.cycles_per_row / 100, [at](CalibrationFit& f, double v) { at(f).cycles_per_row = 100 * v; }});
     if (s.fixed.value() > 0) knobs.push_back({s.fixed.value() * 1e6, [at](CalibrationFit& f, double v) { at(f).fixed = Microseconds(v); }});
-    FitKnobs(Select(set, [access](const Measurement& m) { return OneKernelOf(m, access); }), knobs, fit);
+    FitKnobs(Select(set, [access](const Measurement& m) { return LastKernelIs(m, access) && (m.works.size() == 1 || m.series == "run"); }), knobs, fit);
   }
 }
 
@@ -224,24 +226,28 @@ void FitContention(const MeasurementSet& set, CalibrationFit& fit) {
   }, {s.lost_waves, s.collective_by_memory, s.collective_by_compute}, 250));
 }
 
-// Calls that measure.py times directly. The rest (sharding units, hooks, collectives) need a training step.
+// Rows named `call.operator` and so on give a call's cost as it is. Otherwise from the calls that measure.py times; sharding
+// units, hooks and collectives need a training step and stay.
 void FitHost(const MeasurementSet& set, CalibrationFit& fit) {
-  std::map<std::string, Seconds> us;
+  std::map<std::string, double> seconds;
   for (const Measurement& m : set.rows) {
-    if (m.kind == "host" && m.series == "run") us[m.name] = m.host;
+    if (m.kind == "host") seconds[m.name] = m.host.value();
   }
   HostCalibration& host = fit.accelerator.host;
-  const auto cost = [&](HostCall call, double seconds) { host.cost[static_cast<int>(call)] = Seconds(std::max(0.0, seconds)); };
-  const auto at = [&](const char* name) { const auto found = us.find(name); return found == us.end() ? 0.0 : found->second.value(); };
-  if (us.count("linear_autograd") == 0 || us.count("backward_linear") == 0) return;
-  cost(HostCall::kOperator, (at("linear_autograd") + at("layer_norm_autograd") + at("add_autograd")) / 3);
-  cost(HostCall::kCast, at("cast_autograd"));
-  cost(HostCall::kView, at("view"));
-  cost(HostCall::kAutogradNode, at("backward_gelu"));
-  cost(HostCall::kInner, (at("backward_linear") - at("backward_gelu")) / 2);
-  cost(HostCall::kAutogradView, at("backward_two_views") / 2);
-  cost(HostCall::kOptimizerStep, (at("adamw_fused_300") - at("adamw_fused_100")) / 200);
-  cost(HostCall::kZeroGrad, (at("zero_grad_300") - at("zero_grad_100")) / 200);
+  const auto at = [&](const std::string& name) { return seconds.count(name) > 0 ? seconds.at(name) : 0.0; };
+  const auto derive = [&](HostCall call, double value) {
+    if (value > 0) host.cost[static_cast<int>(call)] = Seconds(value);
+  };
+  const double call = (at("linear_autograd") + at("layer_norm_autograd") + at("add_autograd")) / 3;
+  derive(HostCall::kOperator, call);
+  derive(HostCall::kAutogradNode, at("backward_linear") - 2 * call);
+  derive(HostCall::kInner, at("backward_layer_norm") - at("backward_gelu"));
+  derive(HostCall::kCast, at("cast_autograd"));
+  derive(HostCall::kView, at("view"));
+  derive(HostCall::kAutogradView, at("backward_two_views") / 2);
+  derive(HostCall::kOptimizerStep, (at("adamw_fused_300") - at("adamw_fused_100")) / 200);
+  derive(HostCall::kZeroGrad, (at("zero_grad_300") - at("zero_grad_100")) / 200);
+  for (const auto& [name, value] : kHostCallNames) derive(value, at(absl::StrCat("call.", name)));
 }
 
 // ---- errors
