@@ -2,7 +2,8 @@
 """Measures what the operator model needs to know about one GPU, in a few minutes.
 
     python3 measure.py --output my_gpu.json          # needs PyTorch with CUDA (or ROCm)
-    simulate calibrate my_gpu.json                   # fits the constants, prints the fit error
+    simulate calibrate my_gpu.json --accelerator h100-sxm --output my_gpu.yaml   # fits, prints the fit error; my_gpu.yaml
+                                                     # is a copy of an accelerator file, whose datasheet stays
 
 Every row is one kernel (or one aten call that launches one or two), timed in two ways:
 
@@ -10,6 +11,7 @@ Every row is one kernel (or one aten call that launches one or two), timed in tw
             Holds the event's own overhead; the device runs at its burst clock.
   stream    many calls back to back inside a CUDA graph, over buffers that exceed the L2 cache together.
             What a step sees: no launch gap but the device's own, and the clock that the power limit allows.
+            For attention, whose backward cannot be captured so, the kernels' own durations from the profiler.
 
 Host rows are microseconds of one Python thread per call, enqueued without waiting.
 """

@@ -1,0 +1,85 @@
+// Closed forms of attention, memory-bound kernels, the power limit and host calls.
+#include <catch2/catch.hpp>
+
+#include "sim/kernel/attention.h"
+#include "sim/kernel/host_model.h"
+#include "sim/kernel/memory_bound.h"
+#include "sim/kernel/power.h"
+
+namespace simulate {
+namespace {
+
+// 10 units of 1 TFLOPS at 1 GHz, 1 TB/s, no overheads.
+AcceleratorSpec Round() {
+  AcceleratorSpec a;
+  a.name = "round";
+  a.memory_bandwidth = GBps(1000);
+  a.compute_units = 10;
+  a.clock = Hertz(1e9);
+  a.peak_bf16 = TFlops(10);
+  for (AccessCalibration& access : a.calibration.memory.access) access = {1.0, 0.0, 0.0, Seconds(0)};
+  for (auto& kernel : a.calibration.attention) {
+    for (AttentionCalibration& c : kernel) c = {1.0, 0.0, Seconds(0), 0.0, Seconds(0)};
+  }
+  return a;
+}
+
+AttentionShape Square(int64_t length, bool causal, bool backward) {
+  return {1, 10, 10, length, length, 128, causal, backward, AttentionKernel::kFlash};
+}
+
+TEST_CASE("attention without overheads takes 4 b h s^2 d FLOPs, and 2.5 times that backward", "[kernel]") {
+  const double forward = 4.0 * 10 * 1024 * 1024 * 128 / 10e12;
+  CHECK(AttentionTime(Square(1024, false, false), DType::kBf16, Round()).value() == Approx(forward));
+  CHECK(AttentionTime(Square(1024, false, true), DType::kBf16, Round()).value() == Approx(2.5 * forward));
+}
+
+TEST_CASE("a causal mask leaves n (n + 1) / 2 of n^2 blocks", "[kernel]") {
+  const double full = AttentionTime(Square(1024, false, false), DType::kBf16, Round()).value();
+  CHECK(AttentionTime(Square(1024, true, false), DType::kBf16, Round()).value() == Approx(full * 36 / 64));
+}
+
+KernelWork Memory(MemoryAccess access, int64_t rows, int64_t columns, int64_t read, int64_t written) {
+  KernelWork w;
+  w.kind = KernelKind::kMemory;
+  w.access = access;
+  w.rows = rows;
+  w.columns = columns;
+  w.read = Bytes(read);
+  w.written = Bytes(written);
+  return w;
+}
+
+TEST_CASE("arithmetic outweighs traffic where it takes longer", "[kernel]") {
+  AcceleratorSpec a = Round();
+  a.calibration.memory.access[static_cast<int>(MemoryAccess::kDropout)].cycles_per_element = 100;
+  // 2^20 elements at 100 cycles on 10 units of 1 GHz: 10.5 ms; the traffic, 4 MiB, takes 4 us.
+  const KernelWork w = Memory(MemoryAccess::kDropout, 1 << 10, 1 << 10, 1 << 21, 1 << 21);
+  CHECK(MemoryTime(w, a).value() == Approx((1 << 20) * 100 / (10 * 1e9)));
+}
+
+TEST_CASE("log-softmax makes four passes, and a strided operand costs a sector per element", "[kernel]") {
+  const int64_t n = int64_t{1} << 24;
+  CHECK(MemoryTraffic(Memory(MemoryAccess::kLoss, 1 << 8, 1 << 16, 4 * n, 4 * n), Round()) == Approx(16.0 * n));
+  CHECK(MemoryTraffic(Memory(MemoryAccess::kStrided, 1 << 12, 1 << 12, 4 * n, 2 * n), Round()) == Approx((6.0 + 32.0) * n));
+}
+
+TEST_CASE("half of the droop has come when a product lasts as long as the regulator takes", "[kernel]") {
+  const PowerCalibration power{0.4, Microseconds(100), 0.0, 0.0};
+  CHECK(UnderPowerLimit(Microseconds(100), power).value() == Approx(120e-6));
+  CHECK(UnderPowerLimit(Seconds(1), power).value() == Approx(1.4).epsilon(1e-3));
+}
+
+TEST_CASE("what a runtime spares the host", "[kernel]") {
+  HostCalibration host;
+  for (Seconds& cost : host.cost) cost = Microseconds(20);
+  host.cost[static_cast<int>(HostCall::kInner)] = Microseconds(5);
+  CHECK(HostModel(host, Runtime::kEager).Cost(HostCall::kOperator) == Microseconds(20));
+  CHECK(HostModel(host, Runtime::kCompiled).Cost(HostCall::kOperator) == Microseconds(5));
+  CHECK(HostModel(host, Runtime::kCompiled).Cost(HostCall::kView) == Seconds(0));
+  CHECK(HostModel(host, Runtime::kCudaGraph).Cost(HostCall::kOperator) == Seconds(0));
+  CHECK(HostModel(host, Runtime::kCudaGraph).Cost(HostCall::kIteration) == Microseconds(20));
+}
+
+}  // namespace
+}  // namespace simulate
