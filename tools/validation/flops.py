@@ -17,6 +17,25 @@ def Palm(parameters, layers, hidden, seq):
     return 6 * parameters + 12 * layers * hidden * seq
 
 
+"""FLOPs by each source's own formula, to turn its metric back into seconds per step.
+
+Every source counts differently; none of these is the simulator's count. B sequences of s tokens, l layers of width h,
+vocabulary v, N parameters.
+"""
+
+
+def Narayanan(batch, seq, layers, hidden, vocab):
+    """Per step, recomputation included. Narayanan et al. 2021, arXiv:2104.04473, section 5.1 (equation 3)."""
+    return (96 * batch * seq * layers * hidden**2
+            * (1 + seq / (6 * hidden) + vocab / (16 * layers * hidden)))
+
+
+def Palm(parameters, layers, hidden, seq):
+    """Per token, without recomputation and with the full square of attention: 6N + 12 l h s (PaLM, arXiv:2204.02311,
+    appendix B), as llm-foundry, torchtitan and fms-fsdp use it."""
+    return 6 * parameters + 12 * layers * hidden * seq
+
+
 def T5Forward(encoder, decoder, d_model, inner, d_ff, layers, vocab):
     """Matmul FLOPs of one sequence through Hugging Face's T5, forward: encoder layers (self attention, feed-forward),
     decoder layers (self and cross attention, feed-forward), output head. 2 per multiply-add, attention not halved."""

@@ -10,10 +10,10 @@ from table import Row, Table
 # ---- Zhao et al., PyTorch FSDP, VLDB 2023 -------------------------------------------------------------------------
 
 def T5Step(row):
-    """The paper states neither formula nor decoder length. Read as hardware FLOPs (2 forwards and a backward of twice
-    a forward's size) with 512 tokens on both sides: the one reading whose step time A100s can reach."""
-    forward = flops.T5Forward(512, 512, 1024, 16384, 65536, 24, 32128)
-    return 4 * forward * Int(row, "micro_batch") / (float(row["value"]) * 1e12)
+    """The paper states neither formula nor decoder length. Read as 6 N per token of encoder and decoder (512 each): the
+    reading whose step time an A100 can reach with unfused attention (docs/T5_11B_READINGS.md)."""
+    parameters = 11307321344
+    return 6 * parameters * 1024 * Int(row, "micro_batch") / (float(row["value"]) * 1e12)
 
 
 def MinGptStep(row):
@@ -35,7 +35,7 @@ def PaperRow(row):
         "training.sequence_length": "{encoder: 512, decoder: 512}" if t5 else row["seq"],
         "training.precision": "bf16_mixed", "training.activation_checkpointing": "full",
         "training.attention": "eager", "training.dropout": 0.1, "training.optimizer": "adamw",
-        "training.optimizer_kernel": "foreach", "training.runtime": "eager",
+        "training.optimizer_kernel": "fused" if t5 else "foreach", "training.runtime": "eager",
         "parallelism.data.strategy": "fsdp", "parallelism.data.sharding": "full_shard",
         "parallelism.data.version": 1, "parallelism.data.backward_prefetch": "pre",
         "parallelism.data.limit_all_gathers": True})
@@ -75,8 +75,8 @@ def Paper(source):
         Table("fsdp_paper_t5", "PyTorch FSDP, figure 7c: T5-11B on 8 to 512 A100", cite + "7(c)", """\
 T5-11B under FSDP, TFLOPS per GPU as digitised from the figure.
 The paper leaves unsaid decoder length, attention implementation and FLOPs formula. Read here as 512 + 512 tokens,
-unfused attention (the relative position bias leaves no flash kernel in the PyTorch of its time) and hardware FLOPs:
-step time = 4 x forward FLOPs (1.2816e13 a sequence) x batch / TFLOPS.""", t5, comments, "10%"),
+unfused attention (the relative position bias leaves no flash kernel in the PyTorch of its time) and 6 N per token:
+step time = 6 x 11307321344 x 1024 x batch / TFLOPS. docs/T5_11B_READINGS.md has the other readings.""", t5, comments, "10%"),
         Table("fsdp_paper_gpt175b", "PyTorch FSDP, figure 7b: minGPT-175B on 128 to 512 A100", cite + "7(b) and 8(b)",
               """\
 minGPT with 175 billion parameters under FSDP: separate q, k, v, unfused attention with dropout, untied head.
