@@ -64,7 +64,7 @@ class StudyLoader {
       ValueReader(tree_, "", d_).ReadMap([](MapReader&) {});  // says what it must be
       return std::nullopt;
     }
-    ReadSweep();
+    ReadSweep(tree_.Find("sweep"));
     ApplyOverrides(overrides);
     ReadReferences();
     Study study;
@@ -88,9 +88,9 @@ class StudyLoader {
     tree_.entries.erase(std::remove_if(tree_.entries.begin(), tree_.entries.end(), read), tree_.entries.end());
   }
 
-  void ReadSweep() {
-    const Node* sweep = tree_.Find("sweep");
+  void ReadSweep(const Node* sweep) {
     if (sweep == nullptr) return;
+    axes_.clear();
     ValueReader value(*sweep, "sweep", d_);
     if (!value.IsMap()) {
       value.ReadMap([](MapReader&) {});  // says what it must be
@@ -136,6 +136,7 @@ class StudyLoader {
   }
 
   void Override(const std::string& key, const Node& value, const SourceLocation& where) {
+    if (key == "sweep") return ReadSweep(&value);  // takes the place of the file's
     const std::string target = absl::StartsWith(key, kSweep) ? key.substr(std::string(kSweep).size()) : key;
     const auto axis = std::find_if(axes_.begin(), axes_.end(), [&](const Axis& x) { return x.Column(target).has_value(); });
     if (axis == axes_.end() && target == key) {

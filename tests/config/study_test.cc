@@ -65,6 +65,9 @@ TEST_CASE("an override changes the file, a model that it names, or the sweep") {
   CHECK(Load(swept, {{"cluster.gpus", "32"}}).points.size() == 1);
   CHECK(Load(swept, {{"cluster.gpus", "[1, 2, 4]"}}).points.size() == 3);
   CHECK(Load(kBase, {{"sweep.training.micro_batch_size", "[1, 2]"}}).points.size() == 2);
+  // A whole sweep takes the place of the file's; an empty one leaves a single point.
+  CHECK(Load(std::string(kBase) + "sweep: {training.micro_batch_size: [1, 2, 4]}\n", {{"sweep", "{training.dropout: [0, 0.1]}"}}).points.size() == 2);
+  CHECK(Load(std::string(kBase) + "sweep: {training.micro_batch_size: [1, 2, 4]}\n", {{"sweep", "{}"}}).points.size() == 1);
   CHECK(Load(kBase, {{"cluster.hardware.node.nic.bandwidth", "200 Gb/s"}}).points[0].hardware.node.nic.bandwidth.value() ==
         Approx(25e9));
 }
