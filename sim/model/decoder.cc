@@ -59,6 +59,20 @@ void GatherKeysAndValues(LayerBuilder& b, const Plan& plan, const Heads& h) {
   op.boundary_bytes = SizeOf(h.k.dtype, 2 * plan.tokens() * plan.slice.context * plan.key_value_heads() * plan.head_dim());
 }
 
+// SDPA without a bias is the framework's best fused kernel. REQUIRES: not kEager.
+AttentionKernel FusedKernel(AttentionImplementation attention) {
+  switch (attention) {
+    case AttentionImplementation::kMemoryEfficient: return AttentionKernel::kMemoryEfficient;
+    case AttentionImplementation::kFlash2: return AttentionKernel::kFlash2;
+    case AttentionImplementation::kFlash1: return AttentionKernel::kFlash1;
+    case AttentionImplementation::kTriton: return AttentionKernel::kTriton;
+    case AttentionImplementation::kFlash:
+    case AttentionImplementation::kSdpa:
+    case AttentionImplementation::kEager: return AttentionKernel::kFlash;
+  }
+  return AttentionKernel::kFlash;
+}
+
 Value AttentionCore(LayerBuilder& b, const Plan& plan, const Heads& h) {
   AttentionDims d;
   d.batch = plan.samples();
@@ -69,28 +83,10 @@ Value AttentionCore(LayerBuilder& b, const Plan& plan, const Heads& h) {
   d.head_dim = plan.head_dim();
   GatherKeysAndValues(b, plan, h);
   b.SetSelective(true);
-  Value out;
-  switch (plan.training.attention) {
-    case AttentionImplementation::kEager:
-      out = UnfusedAttention(b, d, h.q, h.k, h.v, plan.training.dropout, {});
-      break;
-    case AttentionImplementation::kMemoryEfficient:
-      out = FusedAttention(b, d, h.q, h.k, h.v, AttentionKernel::kMemoryEfficient, plan.training.dropout);
-      break;
-    case AttentionImplementation::kFlash2:
-      out = FusedAttention(b, d, h.q, h.k, h.v, AttentionKernel::kFlash2, plan.training.dropout);
-      break;
-    case AttentionImplementation::kFlash1:
-      out = FusedAttention(b, d, h.q, h.k, h.v, AttentionKernel::kFlash1, plan.training.dropout);
-      break;
-    case AttentionImplementation::kTriton:
-      out = FusedAttention(b, d, h.q, h.k, h.v, AttentionKernel::kTriton, plan.training.dropout);
-      break;
-    case AttentionImplementation::kFlash:
-    case AttentionImplementation::kSdpa:
-      out = FusedAttention(b, d, h.q, h.k, h.v, AttentionKernel::kFlash, plan.training.dropout);
-      break;
-  }
+  const double dropout = plan.training.dropout;
+  const Value out = plan.training.attention == AttentionImplementation::kEager
+                        ? UnfusedAttention(b, d, h.q, h.k, h.v, dropout, {})
+                        : FusedAttention(b, d, h.q, h.k, h.v, FusedKernel(plan.training.attention), dropout);
   b.SetSelective(false);
   if (plan.slice.context > 1) {
     const Bytes gathered = SizeOf(h.k.dtype, 2 * plan.samples() * d.key_length * d.key_value_heads * d.head_dim);
