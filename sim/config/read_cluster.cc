@@ -85,7 +85,9 @@ bool ReadNode(ValueReader& value, NodeSpec* out) {
     ReadLink(r, "pcie", &out->pcie, true, out->topology == NodeTopology::kPcie);
     if (out->pcie.kind.empty()) out->pcie.kind = "pcie";
     r.Integer("host_cores", 0, 100000, &out->host_cores);
+    r.Integer("host_links", 0, 1024, &out->host_links);
     r.Optional("host_memory", &out->host_memory);
+    r.Optional("host_memory_bandwidth", &out->host_memory_bandwidth);
     r.Optional("price", &out->price);
     r.Optional("power", &out->power);
     ReadSources(r, &out->sources);

@@ -11,6 +11,8 @@ namespace simulate {
 namespace {
 
 constexpr size_t kSamples = 512;
+constexpr Seconds kWatchdog(0.050);           // expected delay of a poll every kWatchdogThreadSleepMillis = 100
+constexpr double kMappingPerByte = 4e-12;     // seconds of cudaMalloc: see memory_replay.h
 
 class MemoryReplay {
  public:
@@ -22,15 +24,27 @@ class MemoryReplay {
         pending_(rank.buffers.size(), 0),
         last_launch_(program.streams.size(), kNoLaunch),
         end_(rank.instructions.size()) {
-    for (const Span& span : spans) end_[span.instruction] = span.end;
+    for (const Span& span : spans) {
+      end_[span.instruction] = span.end;
+      device_end_ = std::max(device_end_, span.end);
+      if (rank.instructions[span.instruction].kind == InstructionKind::kCollective) {
+        last_collective_ = std::max(last_collective_, span.end);
+      }
+    }
+    rebuilds_ = std::any_of(rank.buffers.begin(), rank.buffers.end(), [](const Buffer& b) { return b.life != Life::kAlways; });
   }
 
   MemoryUse Run(const HostCosts& host) {
     for (uint32_t at = 0; at < rank_.step_begin; ++at) {
-      if (!IsLazy(rank_.instructions[at])) Step(at, SimTime());
+      if (!IsLazy(rank_.instructions[at]) && LifeOf(rank_.instructions[at]) != Life::kLaterSteps) Step(at, SimTime());
     }
     Pass(host, true);
     BetweenSteps();
+    if (rebuilds_) {
+      Rebuild();
+      Pass(host, false);
+      BetweenSteps();
+    }
     use_.samples.clear();
     const SimTime end = Pass(host, false);
     use_.retries = allocator_.retries();
@@ -49,6 +63,24 @@ class MemoryReplay {
   [[nodiscard]] bool IsLazy(const Instruction& i) const {
     return i.kind == InstructionKind::kAllocate &&
            rank_.buffers[i.object].category == MemoryCategory::kOptimizerState;
+  }
+
+  [[nodiscard]] Life LifeOf(const Instruction& i) const {
+    const bool memory = i.kind == InstructionKind::kAllocate || i.kind == InstructionKind::kFree;
+    return memory ? rank_.buffers[i.object].life : Life::kAlways;
+  }
+
+  // The second step begins: what lived in the first goes, at once or when the step frees it.
+  void Rebuild() {
+    rebuilt_ = true;
+    const Seconds mapping(kMappingPerByte * static_cast<double>(mapped_.value()));
+    const Seconds seen = (device_end_ - last_collective_).seconds() + mapping;
+    for (uint32_t at = 0; at < rank_.step_begin && seen >= kWatchdog; ++at) {
+      if (LifeOf(rank_.instructions[at]) == Life::kFirstStep) Free(rank_.instructions[at], SimTime());
+    }
+    for (uint32_t at = 0; at < rank_.step_begin; ++at) {
+      if (LifeOf(rank_.instructions[at]) == Life::kLaterSteps) Step(at, SimTime());
+    }
   }
 
   // One step in host time; the first one gives birth to what is lazy. Returns the host's end.
@@ -73,9 +105,11 @@ class MemoryReplay {
   }
 
   void AllocateLazy(SimTime now) {
+    const Bytes before = allocator_.reserved();
     for (uint32_t at = 0; at < rank_.step_begin; ++at) {
       if (IsLazy(rank_.instructions[at])) Allocate(at, now);
     }
+    mapped_ = allocator_.reserved() - before;
   }
 
   void Step(uint32_t at, SimTime now) {
@@ -84,7 +118,7 @@ class MemoryReplay {
       last_launch_[i.stream] = at;
     } else if (i.kind == InstructionKind::kAllocate) {
       Allocate(at, now);
-    } else if (i.kind == InstructionKind::kFree) {
+    } else if (i.kind == InstructionKind::kFree && (rebuilt_ || LifeOf(i) != Life::kFirstStep)) {
       Free(i, now);
     }
   }
@@ -105,7 +139,7 @@ class MemoryReplay {
     }
     for (uint32_t at = 0; at < rank_.step_begin; ++at) {
       const Instruction& i = rank_.instructions[at];
-      if (i.kind == InstructionKind::kAllocate && blocks_[i.object] == CachingAllocator::kNone) {
+      if (i.kind == InstructionKind::kAllocate && blocks_[i.object] == CachingAllocator::kNone && LifeOf(i) == Life::kAlways) {
         Allocate(at, SimTime());
       }
     }
@@ -201,6 +235,9 @@ class MemoryReplay {
   std::vector<uint8_t> pending_;                   // events that a buffer waits for
   std::vector<uint32_t> last_launch_;              // by stream
   std::vector<SimTime> end_;                       // by instruction
+  SimTime device_end_, last_collective_;
+  Bytes mapped_;                                   // fresh segments that the optimizer's first call needed
+  bool rebuilds_ = false, rebuilt_ = false;        // buffers of one step only; the second step has begun
   MemoryByCategory by_category_{};
   MemoryUse use_;
 };

@@ -33,6 +33,8 @@ Load LoadOf(const KernelWork& w, const AcceleratorSpec& a) {
       return {plan.waves, std::min(1.0, memory), plan.waves / (plan.waves + 1.0), false};
     }
     case KernelKind::kAttention: return {0, 0, 0.8, false};  // multipliers and exponentials take turns
+    case KernelKind::kHostCopy:
+    case KernelKind::kHostOptimizer: return {};
     case KernelKind::kMemory:
       return {0, std::min(1.0, MemoryTraffic(w, a) / (MemoryTime(w, a).value() * bandwidth)), 0, ComputesAddresses(w.access)};
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "sim/base/check.h"
 #include "sim/kernel/attention.h"
 #include "sim/kernel/contention.h"
 #include "sim/kernel/gemm.h"
@@ -16,16 +17,23 @@ Seconds KernelTime(const KernelWork& work, const AcceleratorSpec& accelerator) {
     case KernelKind::kGemm: return PlanGemm(work.gemm, work.dtype, accelerator).time;
     case KernelKind::kAttention: return AttentionTime(work.attention, work.dtype, accelerator);
     case KernelKind::kMemory: return MemoryTime(work, accelerator);
+    case KernelKind::kHostCopy:
+    case KernelKind::kHostOptimizer: return {};  // not the accelerator's: KernelModel
   }
   return {};
 }
 
-KernelModel::KernelModel(AcceleratorSpec accelerator, int64_t chips)
-    : accelerator_(std::move(accelerator)),
+KernelModel::KernelModel(AcceleratorSpec accelerator, int64_t chips, HostSide host)
+    : accelerator_(std::move(accelerator)), host_(host),
       slowest_chip_(1.0 + accelerator_.calibration.power.spread * ExpectedLargest(chips)) {}
 
 KernelCost KernelModel::Cost(const KernelWork& work) const {
   const Calibration& c = accelerator_.calibration;
+  if (work.kind == KernelKind::kHostCopy || work.kind == KernelKind::kHostOptimizer) {
+    const BytesPerSecond rate = work.kind == KernelKind::kHostCopy ? host_.copy : host_.optimizer;
+    SIM_CHECK(rate.value() > 0.0, "the node file says nothing of its host, and config/ let it pass");
+    return {(work.read + work.written) / rate, Confidence::kCoarse};
+  }
   // Attention shares the clock that the products of a step leave it (power.h); the slowest chip sets the pace (variation.h).
   const double clock = work.kind == KernelKind::kAttention ? 1.0 + c.power.shared : 1.0;
   const double pace = work.kind == KernelKind::kMemory ? 1.0 : slowest_chip_;
@@ -33,6 +41,7 @@ KernelCost KernelModel::Cost(const KernelWork& work) const {
 }
 
 Slowdown KernelModel::Beside(const KernelWork& work, const CollectivePressure& pressure) const {
+  if (work.kind == KernelKind::kHostCopy || work.kind == KernelKind::kHostOptimizer) return {};
   return SideBySide(work, pressure, accelerator_);
 }
 

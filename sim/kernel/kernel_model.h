@@ -32,16 +32,23 @@ struct Slowdown {
 // Alone, launch gap not included.
 [[nodiscard]] Seconds KernelTime(const KernelWork& work, const AcceleratorSpec& accelerator);
 
+// What one accelerator's share of its host can do (host_side.h).
+struct HostSide {
+  BytesPerSecond copy;             // pinned memory to the device or back
+  BytesPerSecond optimizer;        // traffic of an optimizer that runs on the processors
+};
+
 class KernelModel {
  public:
   // `chips` that keep step with each other: the slowest of them sets the pace (variation.h).
-  explicit KernelModel(AcceleratorSpec accelerator, int64_t chips = 1);
+  explicit KernelModel(AcceleratorSpec accelerator, int64_t chips = 1, HostSide host = {});
   [[nodiscard]] KernelCost Cost(const KernelWork& work) const;
   [[nodiscard]] Slowdown Beside(const KernelWork& work, const CollectivePressure& pressure) const;
   [[nodiscard]] const AcceleratorSpec& accelerator() const { return accelerator_; }
 
  private:
   AcceleratorSpec accelerator_;
+  HostSide host_;
   double slowest_chip_ = 1.0;
 };
 

@@ -42,6 +42,8 @@ struct Parameter {
   int64_t elements = 0;  // of this slice
   bool tied = false;     // another layer's weight used again: counted there, its gradient adds up
   bool expert = false;   // divided by Slice::expert: its gradient is reduced over fewer ranks
+  bool frozen = false;   // not trained: no gradient, no optimizer state
+  Bytes stored;          // of a frozen weight that is quantized, scales included; 0: in the precision's type
 };
 
 // Where a divided layer must communicate. Bytes are of the whole tensor, activations' type.

@@ -1,19 +1,18 @@
 // One GPU, and torch.nn.parallel.DistributedDataParallel (Li et al., VLDB 2020; torch/csrc/distributed/c10d/
 // reducer.cpp): every rank holds everything; gradients are averaged in buckets while the backward runs.
 //
-//   Buckets        parameters in the order in which their gradients become ready (the reducer rebuilds its
-//                  buckets after the first iteration); a bucket is closed once it holds at least its cap:
-//                  1 MiB for the first, 25 MiB for the others (compute_bucket_assignment_by_size).
+//   Buckets        parameters in the order in which their gradients become ready; a bucket is closed once it holds at
+//                  least its cap: 1 MiB for the first, 25 MiB for the others (compute_bucket_assignment_by_size). That
+//                  is from the second iteration on: the first has one bucket for everything
+//                  (torch/nn/parallel/distributed.py, _ddp_init_helper: bucket_size_limits = [sys.maxsize]), and what
+//                  becomes of it is engine/memory_replay.h's.
 //   Ready          each gradient is divided by the world size into its place in the bucket; a full bucket is
 //                  all_reduced at once, on NCCL's stream.
 //   End            the compute stream waits for all of it; then the averages are copied back into the
 //                  gradients, unless gradient_as_bucket_view made those views of the bucket.
 //   no_sync        all micro-steps but the last only accumulate.
-//
-// This is a steady step. Runs measured over their first steps have shown one more copy of the gradients at the peak
-// (bf16 models on 2 H200, not those above 2.7e9 fp32 parameters): most likely the first set of buckets, which NCCL's
-// works still refer to when the reducer rebuilds it in the second step. That is not modelled.
 #include <algorithm>
+#include <utility>
 
 #include "sim/parallel/buckets.h"
 #include "sim/parallel/data_parallel.h"
@@ -49,9 +48,12 @@ class Replicated : public DataParallel {
     for (const ParameterInfo& p : env_.parameters.all()) {
       AllocateOptimizerState(w, env_.scenario.training, p.elements, wires_.compute);
     }
+    if (!wrapped_) return;
+    first_bucket_ = w.Allocate(SizeOf(precision().parameters, n), MemoryCategory::kCommunicationBuffers, wires_.compute,
+                               "first gradient bucket", Life::kFirstStep);
     for (const auto& bucket : buckets_) {
       w.Allocate(SizeOf(precision().parameters, ElementsOf(bucket)), MemoryCategory::kCommunicationBuffers,
-                 wires_.compute, "gradient bucket");
+                 wires_.compute, "gradient bucket", Life::kLaterSteps);
     }
   }
 
@@ -127,6 +129,7 @@ class Replicated : public DataParallel {
 
   void Reduce(uint32_t bucket) {
     reduced_.resize(buckets_.size());
+    if (first_bucket_ != kNoBuffer) writer().Free(std::exchange(first_bucket_, kNoBuffer));
     const CollectiveCall call{.op = CollectiveOp::kAllReduce, .communicator = wires_.data.communicator,
                               .bytes = SizeOf(precision().parameters, ElementsOf(buckets_[bucket])),
                               .dtype = precision().parameters};
@@ -139,6 +142,7 @@ class Replicated : public DataParallel {
   std::vector<uint32_t> bucket_of_;
   std::vector<size_t> arrived_;     // gradients that have arrived, by bucket
   std::vector<TaskRef> reduced_;
+  BufferId first_bucket_ = kNoBuffer;
 };
 
 }  // namespace

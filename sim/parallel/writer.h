@@ -43,6 +43,13 @@ class StepWriter {
   BufferId Allocate(Bytes bytes, MemoryCategory category, StreamId stream, std::string_view name) {
     return rank_.Allocate(bytes, category, stream, name);
   }
+  // A setup buffer that not every step knows.
+  BufferId Allocate(Bytes bytes, MemoryCategory category, StreamId stream, std::string_view name, Life life) {
+    const BufferId buffer = rank_.Allocate(bytes, category, stream, name);
+    rank_.SetLife(buffer, life);
+    return buffer;
+  }
+  void HoldOnHost(Bytes bytes) { rank_.HoldOnHost(bytes); }
   void Free(BufferId buffer) { rank_.Free(buffer); }
   // record_stream: the block may be reused only after what `event` covers.
   void Free(BufferId buffer, const Event& event) { rank_.Free(buffer, event); }

@@ -74,6 +74,8 @@ class RankProgramBuilder {
   TaskRef Exchange(StreamId stream, std::string_view name, const Transfer& transfer,
                    std::span<const TaskRef> waits = {}, HostCall host = HostCall::kCollective);
   BufferId Allocate(Bytes bytes, MemoryCategory category, StreamId stream, std::string_view name);
+  void SetLife(BufferId buffer, Life life) { result_.buffers[buffer].life = life; }
+  void HoldOnHost(Bytes bytes) { result_.host_memory += bytes; }
   // `used_by`: work of other streams that still reads it (record_stream).
   void Free(BufferId buffer, std::span<const TaskRef> used_by = {});
   void HostWait(std::span<const TaskRef> waits);

@@ -113,11 +113,19 @@ enum class MemoryCategory : uint8_t {
 inline constexpr int kMemoryCategories = 11;
 [[nodiscard]] const char* Name(MemoryCategory category);
 
+// Of a setup buffer: which steps know it. DDP's reducer rebuilds its buckets when the second step begins.
+enum class Life : uint8_t {
+  kAlways,
+  kFirstStep,  // until the second step, where its kFree stands for the latest moment that the library lets go of it
+  kLaterSteps, // from the beginning of the second step on
+};
+
 struct Buffer {
   Bytes bytes;
   MemoryCategory category = MemoryCategory::kActivations;
   StreamId stream = 0;  // the stream whose pool it comes from
   NameId name = 0;
+  Life life = Life::kAlways;
 };
 
 // What one kind of rank does. Ranks that do the same share one RankProgram.
@@ -126,6 +134,7 @@ struct RankProgram {
   uint32_t step_begin = 0;      // before it: setup (persistent buffers), which takes no time
   std::vector<uint32_t> waits;  // instruction indices
   std::vector<Buffer> buffers;
+  Bytes host_memory;            // pinned memory of the host that this rank holds (offload)
 
   [[nodiscard]] std::span<const uint32_t> Waits(const Instruction& i) const {
     return {waits.data() + i.first_wait, i.wait_count};

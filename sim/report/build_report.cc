@@ -29,6 +29,8 @@ const char* ClassName(const KernelWork& work) {
     case KernelKind::kGemm: return "matrix products";
     case KernelKind::kAttention: return "fused attention";
     case KernelKind::kMemory: return kMemoryBoundClass;
+    case KernelKind::kHostCopy: return "copies to and from the host";
+    case KernelKind::kHostOptimizer: return "optimizer on the host";
   }
   return "";
 }

@@ -35,8 +35,10 @@ struct NodeSpec {
   int64_t nics = 0;
   LinkSpec nic;                      // one NIC
   LinkSpec pcie;                     // accelerator to NIC or host
+  int64_t host_links = 0;            // independent links of `pcie` between the accelerators and the host; 0: one each
   int64_t host_cores = 0;
   Bytes host_memory;
+  BytesPerSecond host_memory_bandwidth;  // all channels of all sockets; 0: not stated
   DollarsPerHour price;              // per node; 0: not stated
   Watts power;                       // whole node under load; 0: not stated
   std::vector<std::string> sources;

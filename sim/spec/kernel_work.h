@@ -13,6 +13,8 @@ enum class KernelKind : uint8_t {
   kGemm,       // dense matrix product, possibly batched
   kAttention,  // fused attention (flash, memory-efficient)
   kMemory,     // bound by memory traffic: elementwise, norms, softmax, casts, embedding, loss, optimizer
+  kHostCopy,   // `read` bytes between this accelerator and its host's pinned memory, either way
+  kHostOptimizer,  // the optimizer step on the host's processors: bytes of the host's memory
 };
 
 // The kernel that moves the bytes: decides the share of the bandwidth it reaches, and what it spends on

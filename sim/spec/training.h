@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "sim/spec/dtype.h"
 
@@ -29,6 +30,16 @@ struct PrecisionSpec {
   bool fp8_matmuls = false;  // fp8 GEMMs, 16-bit elsewhere
 };
 
+// Low-rank adaptation (Hu et al. 2021): the model's own weights are frozen, and beside the linear layers named in
+// `targets` run two trainable matrices of this rank. QLoRA (Dettmers et al. 2023) stores the frozen weights of linear
+// layers quantized and widens them before each product.
+struct LoraSpec {
+  int64_t rank = 0;                         // 0: every weight is trained
+  std::vector<std::string> targets;         // of q, k, v, o, w1, w2, w3
+  std::optional<DType> base;                // storage of the frozen linear weights; none: as `precision` says
+  [[nodiscard]] bool on() const { return rank > 0; }
+};
+
 struct TrainingSpec {
   int64_t micro_batch_size = 1;             // sequences per data-parallel rank and micro-step
   int64_t gradient_accumulation_steps = 1;
@@ -44,6 +55,8 @@ struct TrainingSpec {
   OptimizerKernel optimizer_kernel = OptimizerKernel::kFused;
   Runtime runtime = Runtime::kEager;
   bool clip_grad_norm = false;
+  bool offload_activations = false;         // checkpointed blocks' inputs wait in the host's memory
+  LoraSpec lora;
   double tokens = 0.0;                      // length of the whole run; 0: not stated
 };
 

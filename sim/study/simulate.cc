@@ -1,6 +1,7 @@
 #include "sim/study/simulate.h"
 
 #include "absl/strings/str_cat.h"
+#include "sim/kernel/host_side.h"
 #include "sim/parallel/build_program.h"
 #include "sim/study/parallel_for.h"
 #include "sim/study/predict.h"
@@ -63,7 +64,7 @@ Simulation Simulate(const Scenario& scenario, const SimulationOptions& options) 
   const AcceleratorSpec& accelerator = scenario.hardware.accelerator;
   const std::vector<LinkChange> changes = LinkChanges(scenario.perturb);
   const Topology topology(scenario.hardware, scenario.gpus, changes);
-  const KernelModel kernels(accelerator, scenario.gpus);
+  const KernelModel kernels(accelerator, scenario.gpus, HostSideOf(scenario.hardware.node));
   const HostModel host(accelerator.host, scenario.training.runtime);
   const CollectiveModel collectives(scenario.hardware, topology);
   const Machine machine{topology, kernels, host, collectives, accelerator.memory};

@@ -90,6 +90,8 @@ inline MemoryTotals MemoryOf(const Program& program, size_t rank_program = 0) {
   for (uint32_t n = 0; n < rank.instructions.size(); ++n) {
     const Instruction& i = rank.instructions[n];
     if (n == rank.step_begin) totals.at_begin = now;
+    const bool memory = i.kind == InstructionKind::kAllocate || i.kind == InstructionKind::kFree;
+    if (memory && rank.buffers[i.object].life == Life::kFirstStep) continue;  // a steady step does not know it
     if (i.kind == InstructionKind::kAllocate) {
       now += rank.buffers[i.object].bytes;
       if (n < rank.step_begin) totals.persistent[rank.buffers[i.object].category] += rank.buffers[i.object].bytes;
