@@ -102,7 +102,11 @@ void ReadSequenceLength(ValueReader& value, bool encoder_decoder, TrainingSpec* 
 
 bool ReadPolicy(ValueReader& v, Checkpointing* out) {
   return v.ReadEnum<Checkpointing>(
-      {{"none", Checkpointing::kNone}, {"selective", Checkpointing::kSelective}, {"full", Checkpointing::kFull}}, out);
+      {{"none", Checkpointing::kNone},
+       {"selective", Checkpointing::kSelective},
+       {"selective_operators", Checkpointing::kSelectiveOperators},
+       {"full", Checkpointing::kFull}},
+      out);
 }
 
 void ReadCheckpointing(ValueReader& value, TrainingSpec* out) {
@@ -227,6 +231,12 @@ bool ReadTraining(ValueReader& value, bool encoder_decoder, TrainingSpec* out, i
                                        {"triton", AttentionImplementation::kTriton}},
                                       &out->attention);
     map.Optional("fused_norm", &out->fused_norm);
+    map.Enum<LossImplementation>("loss",
+                                 {{"composed", LossImplementation::kComposed},
+                                  {"direct", LossImplementation::kDirect},
+                                  {"fused", LossImplementation::kFused}},
+                                 &out->loss);
+    map.Integer("loss_metrics", 0, 100, &out->loss_metrics);
     map.Number("dropout", 0, 0.999, &out->dropout);
     ReadOptimizer(map, out);
     map.Enum<Runtime>("runtime",

@@ -1,11 +1,32 @@
+#include <algorithm>
+
 #include "sim/model/families.h"
 #include "sim/model/model.h"
 
 namespace simulate {
 namespace {
 
+bool Launches(const Operator& op, KernelKind kind) {
+  return std::any_of(op.forward.begin(), op.forward.end(), [&](const Kernel& k) { return k.work.kind == kind; });
+}
+
+// torchtitan's policy (parallelize_llama.py, _save_list): attention, what a tensor-parallel region reduces, and every
+// second matrix product of a block, the first one included.
+void MarkOperatorPolicy(Layer& layer) {
+  int products = 0;
+  for (Operator& op : layer.operators) {
+    const bool linear = !op.parameters.empty() && Launches(op, KernelKind::kGemm);
+    if (linear) ++products;
+    const bool reduced = op.boundary == Boundary::kTensorLeave && !op.outputs.empty();
+    op.kept_by_operator_policy = (linear && products % 2 == 1) || reduced || Launches(op, KernelKind::kAttention);
+  }
+}
+
 Model BuildFamily(const Plan& plan) {
-  return plan.spec.family == ModelFamily::kT5 ? BuildEncoderDecoder(plan) : BuildDecoder(plan);
+  Model model = plan.spec.family == ModelFamily::kT5 ? BuildEncoderDecoder(plan) : BuildDecoder(plan);
+  for (const LayerUse& use : model.uses)
+    if (use.block) MarkOperatorPolicy(model.layers[use.layer]);
+  return model;
 }
 
 // Counts of the undivided model. Layers do not depend on the batch in these.
@@ -31,6 +52,16 @@ Flops Layer::forward_flops() const {
   Flops flops;
   for (const Operator& op : operators) flops += op.model_flops;
   return flops;
+}
+
+void Loss(LayerBuilder& b, const Plan& plan, const Value& logits, LossKernel usual) {
+  switch (plan.training.loss) {
+    case LossImplementation::kComposed: usual = LossKernel::kComposed; break;
+    case LossImplementation::kDirect: usual = LossKernel::kDirect; break;
+    case LossImplementation::kFused: usual = LossKernel::kFused; break;
+    case LossImplementation::kDefault: break;
+  }
+  CrossEntropy(b, logits, usual, plan.training.loss_metrics);
 }
 
 Model BuildModel(const ModelSpec& spec, const TrainingSpec& training, const Slice& slice) {

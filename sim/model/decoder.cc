@@ -147,7 +147,7 @@ Layer EmbeddingLayer(const Plan& plan) {
   return std::move(b).Build();
 }
 
-LossKernel LossOf(const Plan& plan) {
+LossKernel UsualLoss(const Plan& plan) {
   if (plan.megatron() ? plan.slice.divide_vocabulary : plan.divides_vocabulary()) return LossKernel::kVocabularyParallel;
   return plan.spec.family == ModelFamily::kMpt ? LossKernel::kFused : LossKernel::kComposed;
 }
@@ -163,7 +163,7 @@ Layer HeadLayer(const Plan& plan) {
   options.logits = true;
   const Value logits = Linear(b, "head", in, plan.vocabulary(), options);
   KeepUngathered(b, plan, normed, in);
-  CrossEntropy(b, logits, LossOf(plan));
+  Loss(b, plan, logits, UsualLoss(plan));
   return std::move(b).Build();
 }
 

@@ -119,9 +119,24 @@ void VocabularyParallelLoss(LayerBuilder& b, const Value& logits) {
   b.Output(loss);
 }
 
+// logits.float(), log_softmax, nll_loss, once the backward is over; only the number stays.
+void LossMetric(LayerBuilder& b, const Value& logits) {
+  const Value wide = b.NewTensor("loss_metric.logits", logits.rows, logits.columns, DType::kFp32, false);
+  const Value log_softmax = b.NewTensor("loss_metric.log_softmax", logits.rows, logits.columns, DType::kFp32, false);
+  Operator& op = b.AddAfterBackward("loss_metric");
+  op.inputs = {logits.index};
+  op.outputs = {wide.index, log_softmax.index};
+  op.forward = {CastKernel("loss_metric.to_fp32", logits.dtype, DType::kFp32, logits.elements(), HostCall::kOperator),
+                MemoryKernel("loss_metric.log_softmax", MemoryAccess::kLoss, DType::kFp32, logits.rows, logits.columns,
+                             wide.bytes(), wide.bytes(), HostCall::kOperator),
+                MemoryKernel("loss_metric.nll_loss", MemoryAccess::kGather, DType::kFp32, logits.rows, 1,
+                             SizeOf(DType::kFp32, logits.rows), Bytes(4), HostCall::kOperator)};
+}
+
 }  // namespace
 
-void CrossEntropy(LayerBuilder& b, const Value& logits, LossKernel kernel) {
+void CrossEntropy(LayerBuilder& b, const Value& logits, LossKernel kernel, int64_t metrics) {
+  for (int64_t i = 0; i < metrics; ++i) LossMetric(b, logits);
   switch (kernel) {
     case LossKernel::kComposed: return ComposedLoss(b, logits, DType::kFp32);
     case LossKernel::kDirect: return ComposedLoss(b, logits, logits.dtype);

@@ -49,6 +49,9 @@ Value ExpertFeedForward(LayerBuilder& b, const Plan& plan, const Value& x);
 // DeepSeek's latent attention, from norm output to what is added to the residual stream.
 Value LatentAttention(LayerBuilder& b, const Plan& plan, const Value& x);
 
+// Cross-entropy as training.loss asks for, or else as the model's own code does it; and the trainer's metrics.
+void Loss(LayerBuilder& b, const Plan& plan, const Value& logits, LossKernel usual);
+
 [[nodiscard]] Model BuildDecoder(const Plan& plan);         // gpt2, gpt_neox, mpt, llama, mixtral, deepseek_v3
 [[nodiscard]] Model BuildEncoderDecoder(const Plan& plan);  // t5
 

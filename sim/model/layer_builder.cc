@@ -53,6 +53,13 @@ Operator& LayerBuilder::Add(const std::string& name) {
   return layer_.operators.back();
 }
 
+Operator& LayerBuilder::AddAfterBackward(const std::string& name) {
+  Operator op;
+  op.name = prefix_ + name;
+  layer_.after_backward.push_back(std::move(op));
+  return layer_.after_backward.back();
+}
+
 Kernel GemmKernel(const std::string& name, const GemmShape& shape, const Numerics& numerics, HostCall host) {
   Kernel kernel;
   kernel.name = name;

@@ -57,6 +57,9 @@ class LayerBuilder {
   Operator& Add(const std::string& name);
   Operator& last() { return layer_.operators.back(); }
 
+  // The same for an operator that runs after the backward; its outputs live while it runs.
+  Operator& AddAfterBackward(const std::string& name);
+
   [[nodiscard]] Layer Build() && { return std::move(layer_); }
 
  private:

@@ -124,6 +124,15 @@ void RunForward(const Layer& layer, uint32_t i, const std::vector<bool>& skip, s
   if (op.boundary != Boundary::kNone) events.push_back(OperatorEvent(LayerEventKind::kBoundaryForward, i, false));
 }
 
+// Outputs of operators that a checkpoint by operators keeps.
+std::vector<bool> KeptByPolicy(const Layer& layer) {
+  std::vector<bool> kept(layer.tensors.size(), false);
+  for (const Operator& op : layer.operators)
+    if (op.kept_by_operator_policy)
+      for (TensorIndex t : op.outputs) kept[t] = true;
+  return kept;
+}
+
 // Last operator before `end` that reads, makes or holds each tensor.
 std::vector<uint32_t> LastUses(const Layer& layer, uint32_t end) {
   std::vector<uint32_t> last(layer.tensors.size(), kNever);
@@ -138,31 +147,56 @@ std::vector<uint32_t> LastUses(const Layer& layer, uint32_t end) {
 
 }  // namespace
 
+namespace {
+
+// What outlives a forward of this kind.
+std::vector<bool> KeptBy(const Layer& layer, ForwardMode mode) {
+  switch (mode) {
+    case ForwardMode::kKeepNothing: return std::vector<bool>(layer.tensors.size(), false);
+    case ForwardMode::kKeepSelected: return KeptByPolicy(layer);
+    case ForwardMode::kSelective: return KeptAfterForward(layer, true);
+    case ForwardMode::kKeepSaved:
+    case ForwardMode::kRecompute:
+    case ForwardMode::kRecomputeRest: return KeptAfterForward(layer, false);
+  }
+  return {};
+}
+
+}  // namespace
+
 std::vector<LayerEvent> ForwardEvents(const Layer& layer, ForwardMode mode) {
   const auto count = static_cast<uint32_t>(layer.tensors.size());
-  const bool recompute = mode == ForwardMode::kRecompute;
+  const bool first_time = mode == ForwardMode::kKeepNothing || mode == ForwardMode::kKeepSelected;
+  const bool recompute = mode == ForwardMode::kRecompute || mode == ForwardMode::kRecomputeRest;
   const uint32_t end = recompute ? RecomputedOperators(layer) : static_cast<uint32_t>(layer.operators.size());
 
-  std::vector<bool> keep(count, false);
-  if (mode != ForwardMode::kKeepNothing) keep = KeptAfterForward(layer, mode == ForwardMode::kSelective);
+  std::vector<bool> keep = KeptBy(layer, mode);
   std::vector<bool> made_before(count, false);  // a recomputation finds the layer's outputs made
+  if (mode == ForwardMode::kRecomputeRest) made_before = KeptByPolicy(layer);
+  const std::vector<bool> found = made_before;
   for (TensorIndex t : layer.outputs) {
-    SIM_CHECK(keep[t] == false || layer.outputs[0] != t, layer.name, " saves its own output");
+    SIM_CHECK(first_time || keep[t] == false || layer.outputs[0] != t, layer.name, " saves its own output");
     keep[t] = true;
     made_before[t] = recompute;
   }
+  for (const Operator& op : layer.after_backward)
+    for (TensorIndex t : op.inputs) keep[t] = true;
   for (size_t i = 0; i < layer.inputs.size(); ++i)
-    if (i > 0 || mode == ForwardMode::kKeepNothing) keep[layer.inputs[i]] = true;
-  if (mode == ForwardMode::kKeepNothing)
+    if (i > 0 || first_time) keep[layer.inputs[i]] = true;
+  if (first_time)
     for (TensorIndex t = 0; t < count; ++t) keep[t] = keep[t] || layer.tensors[t].autocast_copy;
 
   const std::vector<uint32_t> last = LastUses(layer, end);
   std::vector<LayerEvent> events;
   for (uint32_t i = 0; i < end; ++i) {
-    RunForward(layer, i, made_before, events);
+    if (mode != ForwardMode::kRecomputeRest || !layer.operators[i].kept_by_operator_policy)
+      RunForward(layer, i, made_before, events);
     for (TensorIndex t = 0; t < count; ++t)
       if (last[t] == i && !keep[t]) events.push_back(Free(t));
   }
+  // Kept for nobody: what only operators after the last recomputed one read.
+  for (TensorIndex t = 0; t < count; ++t)
+    if (found[t] && last[t] == kNever && !keep[t]) events.push_back(Free(t));
   return events;
 }
 
@@ -202,6 +236,8 @@ BackwardWriter::BackwardWriter(const Layer& layer, const BackwardOptions& option
       references_(SlotCount(layer), 0), view_(SlotCount(layer), false), savers_(SaversOf(layer)), alive_(layer.tensors.size(), true),
       freed_elsewhere_(layer.tensors.size(), false), next_temporary_(slots_.FirstTemporary()) {
   if (options.selective) alive_ = KeptAfterForward(layer, true);
+  for (const Operator& op : layer.after_backward)
+    for (TensorIndex t : op.inputs) freed_elsewhere_[t] = alive_[t] = true;
   for (TensorIndex t : layer.outputs) {
     freed_elsewhere_[t] = true;
     alive_[t] = true;

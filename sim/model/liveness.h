@@ -22,6 +22,7 @@
 //   inputs[1..]   belong to the use that made them: never freed here. Their gradients (if differentiable)
 //                 are allocated by the first consumer's backward and added to by the others, see
 //                 BackwardOptions; the caller frees them after the producer's backward has run.
+//   after_backward their inputs are freed by the caller, who also runs those operators.
 //   outputs[0]    allocated here, belongs to the next use. outputs[1..] are allocated here and freed by the
 //                 caller after this use's backward. Gradients of all outputs exist when the backward begins
 //                 and are freed here.
@@ -65,6 +66,8 @@ enum class ForwardMode : uint8_t {
   kKeepSaved,    // an ordinary forward
   kKeepNothing,  // the forward of a checkpointed layer
   kRecompute,    // its recomputation: keeps what is saved, stops early; outputs are not made again
+  kKeepSelected, // the forward of a layer checkpointed by operators: keeps the outputs of `kept_by_operator_policy`
+  kRecomputeRest,// and its recomputation, which finds those outputs made
   kSelective,    // an ordinary forward that drops what `recomputed_selectively` operators saved
 };
 

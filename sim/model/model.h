@@ -75,6 +75,7 @@ struct Operator {
   Bytes backward_workspace;
   bool in_place = false;                 // writes into inputs[0], lists no output; gradients pass through inputs[0]
   bool recomputed_selectively = false;   // dropped and recomputed under selective checkpointing (attention core)
+  bool kept_by_operator_policy = false;  // keeps its outputs when everything else of a block is recomputed
   Boundary boundary = Boundary::kNone;
   Bytes boundary_bytes;
   bool boundary_again = false;           // backward repeats a preceding all_gather of boundary_bytes (Megatron's sequence parallelism does not keep the gathered input)
@@ -86,6 +87,7 @@ struct Layer {
   std::vector<Tensor> tensors;
   std::vector<Parameter> parameters;
   std::vector<Operator> operators;
+  std::vector<Operator> after_backward;  // launched when the whole micro-batch's backward is over; their inputs live until then
   std::vector<TensorIndex> inputs;       // [0] is the hidden state; others live outside (encoder output, shared bias); none: starts from tokens
   std::vector<TensorIndex> outputs;      // [0] is the hidden state
   [[nodiscard]] int64_t parameter_count() const;

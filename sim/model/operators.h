@@ -87,7 +87,8 @@ enum class LossKernel : uint8_t {
   kFused,            // flash-attn's: reads 16-bit logits, keeps a number per row (llm-foundry)
   kVocabularyParallel, // Megatron's: fp32 copy turned into probabilities in place; three reductions of a number per row
 };
-// Cross-entropy over rows of logits; the last operator of a model.
-void CrossEntropy(LayerBuilder& b, const Value& logits, LossKernel kernel);
+// Cross-entropy over rows of logits; the last operator of a model. `metrics`: how often a trainer evaluates it again, in
+// fp32 and without gradients, to log it (Composer's LanguageCrossEntropy and LanguagePerplexity, every micro-batch).
+void CrossEntropy(LayerBuilder& b, const Value& logits, LossKernel kernel, int64_t metrics = 0);
 
 }  // namespace simulate

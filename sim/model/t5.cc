@@ -45,7 +45,7 @@ Value PositionBias(LayerBuilder& b, const Stack& stack) {
 
 // Zeros in the place of a bias, for cross-attention.
 Value NoBias(LayerBuilder& b, const Stack& stack) {
-  const bool gradient = stack.plan.training.activation_checkpointing == Checkpointing::kFull;
+  const bool gradient = RecomputesBlocks(stack.plan.training.activation_checkpointing);
   const Value zeros = b.NewTensor("cross_position_bias", stack.plan.heads() * stack.length, stack.encoder_length,
                                   b.numerics().stream, gradient);
   Operator& op = b.Add("cross_position_bias");
@@ -129,7 +129,7 @@ Layer Block(const Stack& stack, bool first) {
   if (stack.decoder) memory = b.Input("encoder_output", plan.samples() * stack.encoder_length, plan.spec.hidden_size, type);
   if (!first) {
     bias = b.Input("position_bias", plan.heads() * stack.length, stack.length, type);
-    const bool gradient = plan.training.activation_checkpointing == Checkpointing::kFull;
+    const bool gradient = RecomputesBlocks(plan.training.activation_checkpointing);
     if (stack.decoder)
       cross_bias = b.Input("cross_position_bias", plan.heads() * stack.length, stack.encoder_length, type, gradient);
   }
@@ -177,9 +177,9 @@ Layer Head(const Stack& stack) {
   const Value logits = Linear(b, "head", y, plan.vocabulary(), options);
   const bool vocabulary_parallel = plan.divides_vocabulary() || plan.megatron();
   // Logits are not cast here, except by autocast, which runs the loss in fp32.
-  CrossEntropy(b, logits, vocabulary_parallel          ? LossKernel::kVocabularyParallel
-                          : plan.numerics.autocast ? LossKernel::kComposed
-                                                   : LossKernel::kDirect);
+  Loss(b, plan, logits, vocabulary_parallel          ? LossKernel::kVocabularyParallel
+                        : plan.numerics.autocast ? LossKernel::kComposed
+                                                 : LossKernel::kDirect);
   return std::move(b).Build();
 }
 

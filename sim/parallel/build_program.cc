@@ -19,7 +19,8 @@ Slice SliceOf(const Scenario& scenario, const Layout& layout) {
           .divide_vocabulary = scenario.parallelism.vocabulary_parallel, .context = layout.context, .expert = layout.expert};
 }
 
-// Forward FLOPs that are done a second time for one sample: checkpointed blocks, or attention cores.
+// Forward FLOPs that are done a second time for one sample: checkpointed blocks, the part of them that
+// is not kept, or attention cores.
 double RecomputedShare(const Scenario& scenario, const Model& model) {
   const TrainingSpec& training = scenario.training;
   double all = 0.0;
@@ -29,12 +30,11 @@ double RecomputedShare(const Scenario& scenario, const Model& model) {
     const Layer& layer = model.layers[use.layer];
     all += layer.forward_flops().value();
     if (!use.block) continue;
-    const bool full = training.activation_checkpointing == Checkpointing::kFull &&
-                      block++ % training.checkpoint_every == 0;
-    if (full) again += layer.forward_flops().value();
-    if (training.activation_checkpointing != Checkpointing::kSelective) continue;
+    const bool checkpointed = RecomputesBlocks(training.activation_checkpointing) && block++ % training.checkpoint_every == 0;
     for (const Operator& op : layer.operators) {
-      if (op.recomputed_selectively) again += op.model_flops.value();
+      const bool dropped = training.activation_checkpointing == Checkpointing::kSelective && op.recomputed_selectively;
+      const bool kept = training.activation_checkpointing == Checkpointing::kSelectiveOperators && op.kept_by_operator_policy;
+      if ((checkpointed && !kept) || dropped) again += op.model_flops.value();
     }
   }
   return all == 0.0 ? 0.0 : again / all;

@@ -24,7 +24,7 @@ MemoryCategory CategoryOf(StorageUse use) {
 LayerRunner::LayerRunner(Environment& environment, DataParallel& data_parallel)
     : env_(environment), data_parallel_(data_parallel), checkpointed_(environment.model.uses.size(), false) {
   const TrainingSpec& training = env_.scenario.training;
-  if (training.activation_checkpointing != Checkpointing::kFull) return;
+  if (!RecomputesBlocks(training.activation_checkpointing)) return;
   int64_t block = 0;
   for (uint32_t use = 0; use < checkpointed_.size(); ++use) {
     if (!env_.model.uses[use].block) continue;
@@ -206,9 +206,10 @@ void LayerRunner::Forward(int64_t micro_batch, uint32_t use) {
   env_.writer.SetPhase(Phase::kForward);
   data_parallel_.BeforeForward(use);
   if (where.block) env_.writer.HostWork(HostCall::kModule, Checkpointed(use) ? 2 : 1);
+  const Checkpointing policy = env_.scenario.training.activation_checkpointing;
   ForwardMode mode = ForwardMode::kKeepSaved;
-  if (Checkpointed(use)) mode = ForwardMode::kKeepNothing;
-  if (env_.scenario.training.activation_checkpointing == Checkpointing::kSelective) mode = ForwardMode::kSelective;
+  if (Checkpointed(use)) mode = policy == Checkpointing::kFull ? ForwardMode::kKeepNothing : ForwardMode::kKeepSelected;
+  if (policy == Checkpointing::kSelective) mode = ForwardMode::kSelective;
   State& state = StateOf(micro_batch, use);
   Play(state, use, ForwardPlan(where.layer, mode));
   data_parallel_.AfterForward(use);
@@ -291,7 +292,8 @@ void LayerRunner::Backward(int64_t micro_batch, uint32_t use, bool split) {
   if (Checkpointed(use)) {
     writer.SetPhase(Phase::kRecompute);
     writer.HostWork(HostCall::kModule, 2);
-    Play(state, use, ForwardPlan(where.layer, ForwardMode::kRecompute));
+    const bool whole = env_.scenario.training.activation_checkpointing == Checkpointing::kFull;
+    Play(state, use, ForwardPlan(where.layer, whole ? ForwardMode::kRecompute : ForwardMode::kRecomputeRest));
     writer.SetPhase(Phase::kBackward);
   }
   BackwardOptions options;
@@ -305,11 +307,39 @@ void LayerRunner::Backward(int64_t micro_batch, uint32_t use, bool split) {
   SIM_CHECK(state.held.empty(), where.name, ": weight gradients are left over");
   split_ = consuming_ = false;
   HandGradientsOver(micro_batch, use, state, pass);
-  for (BufferId& buffer : state.slots) {  // outputs that other uses read
-    if (buffer != kNoBuffer) writer.Free(buffer);
+  FreeAllBut(state, env_.model.layers[where.layer].after_backward);
+  data_parallel_.AfterBackward(use);
+  if (use == env_.uses.front()) RunAfterBackward(micro_batch);
+}
+
+void LayerRunner::FreeAllBut(State& state, const std::vector<Operator>& readers) {
+  for (uint32_t slot = 0; slot < state.slots.size(); ++slot) {  // outputs that other uses read
+    BufferId& buffer = state.slots[slot];
+    const bool read = std::ranges::any_of(readers, [&](const Operator& op) { return std::ranges::find(op.inputs, slot) != op.inputs.end(); });
+    if (buffer == kNoBuffer || read) continue;
+    env_.writer.Free(buffer);
     buffer = kNoBuffer;
   }
-  data_parallel_.AfterBackward(use);
+}
+
+void LayerRunner::RunAfterBackward(int64_t micro_batch) {
+  StepWriter& writer = env_.writer;
+  for (const uint32_t use : env_.uses) {
+    const std::vector<Operator>& operators = env_.LayerOf(use).after_backward;
+    if (operators.empty()) continue;
+    writer.SetLayer(use);
+    writer.SetPhase(Phase::kForward);
+    for (const Operator& op : operators) {
+      std::vector<BufferId> made;
+      for (const TensorIndex t : op.outputs) {
+        const Tensor& tensor = env_.LayerOf(use).tensors[t];
+        made.push_back(writer.Allocate(tensor.bytes, MemoryCategory::kLogits, env_.wiring.compute, tensor.name));
+      }
+      for (const Kernel& kernel : op.forward) writer.Kernel(env_.wiring.compute, kernel.name, kernel.work, kernel.host);
+      for (const BufferId buffer : made) writer.Free(buffer);
+    }
+    FreeAllBut(StateOf(micro_batch, use), {});
+  }
 }
 
 void LayerRunner::SetInput(int64_t micro_batch, uint32_t use, BufferId hidden) {

@@ -3,6 +3,7 @@
 //
 // Checkpointing (torch.utils.checkpoint, non-reentrant): a checkpointed block's forward keeps only its
 // input; its backward recomputes the forward, keeping what autograd saves, and then runs as usual.
+// Checkpointing by operators also keeps what some of them made, and recomputes the others.
 // Selective checkpointing drops the attention core's tensors only (Korthikanti et al. 2022, section 5).
 //
 // Weight gradients can be put off: to a later call of Weight (zero-bubble pipelines), or until the backward
@@ -74,6 +75,8 @@ class LayerRunner {
   void GatherAgain(State& state, const Layer& layer, const LayerEvent& event);
   void PlayEnterBackward(State& state, uint32_t use, const Operator& op);
   void CollectOutputGradients(int64_t micro_batch, uint32_t use, State& state, BackwardOptions& options);
+  void FreeAllBut(State& state, const std::vector<Operator>& readers);
+  void RunAfterBackward(int64_t micro_batch);
   void HandGradientsOver(int64_t micro_batch, uint32_t use, State& state, const BackwardPass& pass);
 
   Environment& env_;

@@ -10,9 +10,16 @@
 
 namespace simulate {
 
-enum class Checkpointing : uint8_t { kNone, kSelective, kFull };
+// kSelective recomputes the attention core (Megatron-LM); kSelectiveOperators whole blocks but for attention, reductions
+// and every second linear (torch.utils.checkpoint's selective policy as torchtitan sets it).
+enum class Checkpointing : uint8_t { kNone, kSelective, kSelectiveOperators, kFull };
+[[nodiscard]] inline bool RecomputesBlocks(Checkpointing policy) {
+  return policy == Checkpointing::kFull || policy == Checkpointing::kSelectiveOperators;
+}
 // kFlash is the framework's best fused kernel of today; kFlash2 is FlashAttention-2, as software of 2023 and 2024 used it.
 enum class AttentionImplementation : uint8_t { kFlash, kEager, kMemoryEfficient, kSdpa, kFlash2, kFlash1, kTriton };
+// How the cross-entropy is computed; kDefault is what the model's own code and the runtime do.
+enum class LossImplementation : uint8_t { kDefault, kComposed, kDirect, kFused };
 enum class Optimizer : uint8_t { kAdamW, kAdam8bit, kSgd, kMomentum, kAdafactor };
 enum class OptimizerKernel : uint8_t { kFused, kForeach };
 enum class Runtime : uint8_t { kEager, kCompiled, kCudaGraph, kMegatron, kNeuron };
@@ -50,6 +57,8 @@ struct TrainingSpec {
   int64_t checkpoint_every = 1;             // every k-th block
   AttentionImplementation attention = AttentionImplementation::kFlash;
   bool fused_norm = true;                   // false: RMSNorm from elementwise calls in fp32, as LLaMA's own code writes it
+  LossImplementation loss = LossImplementation::kDefault;
+  int64_t loss_metrics = 0;                 // further evaluations of the loss per micro-batch, for a trainer's metrics
   double dropout = 0.0;
   Optimizer optimizer = Optimizer::kAdamW;
   OptimizerKernel optimizer_kernel = OptimizerKernel::kFused;

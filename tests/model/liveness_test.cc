@@ -107,6 +107,10 @@ void CheckLaws(const Model& model, ForwardMode mode, bool selective) {
       for (uint32_t slot : AutocastCopies(layer)) alive.erase(slot);
       run(ForwardEvents(layer, ForwardMode::kRecompute));
     }
+    if (mode == ForwardMode::kKeepSelected) {
+      for (uint32_t slot : AutocastCopies(layer)) alive.erase(slot);
+      run(ForwardEvents(layer, ForwardMode::kRecomputeRest));
+    }
     BackwardOptions options;
     options.selective = selective;
     for (TensorIndex t : layer.outputs)
@@ -158,8 +162,26 @@ TEST_CASE("every family allocates before use, frees once, and leaves only what i
               CheckLaws(model, ForwardMode::kKeepSaved, false);
               CheckLaws(model, ForwardMode::kKeepNothing, false);
               CheckLaws(model, ForwardMode::kSelective, true);
+              CheckLaws(model, ForwardMode::kKeepSelected, false);
             }
           }
+}
+
+// torchtitan's policy on Llama's block: q, v, w1 and w2 of the seven products, and attention, are kept.
+TEST_CASE("checkpointing by operators keeps attention and every second product") {
+  const Layer block = BuildModel(Llama(1, 256, 8, 4, 512), Training(64, 2, "bf16")).layers[1];
+  std::vector<std::string> kept, again;
+  std::set<uint32_t> run;
+  for (const LayerEvent& e : ForwardEvents(block, ForwardMode::kRecomputeRest))
+    if (e.kind == LayerEventKind::kRun) run.insert(e.op);
+  for (uint32_t i = 0; i < block.operators.size(); ++i) {
+    const Operator& op = block.operators[i];
+    if (op.forward.empty() || op.forward[0].work.kind == KernelKind::kMemory) continue;
+    (op.kept_by_operator_policy ? kept : again).push_back(op.name);
+    CHECK(run.count(i) == (op.kept_by_operator_policy ? 0 : 1));
+  }
+  CHECK(kept == std::vector<std::string>{"attention.q", "attention.v", "attention.attention", "mlp.w1", "mlp.w2"});
+  CHECK(again == std::vector<std::string>{"attention.k", "attention.o", "mlp.w3"});
 }
 
 // Korthikanti et al. 2022, table 2: activation bytes of one layer, in units of s b h (statistics of norms left out).

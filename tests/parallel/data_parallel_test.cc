@@ -197,3 +197,25 @@ TEST_CASE("16 bytes per parameter: fp32 weights, gradients and Adam state") {
   }
   CHECK(gradients == Bytes(4 * n));
 }
+
+TEST_CASE("a trainer's metrics evaluate the loss again after every micro-batch's backward") {
+  Scenario s = TinyGpt(1);
+  s.training.gradient_accumulation_steps = 3;
+  CHECK(CountNamed(BuildProgram(s), "loss_metric.log_softmax") == 0);
+  s.training.loss_metrics = 2;
+  const Program program = BuildProgram(s);
+  CHECK(CountNamed(program, "loss_metric.log_softmax") == 2 * 3);
+  // The logits, too, are gone by then.
+  CHECK(MemoryOf(program).at_end == MemoryOf(program).at_begin);
+}
+
+TEST_CASE("checkpointing by operators holds more than whole blocks and less than none") {
+  const auto peak = [](Checkpointing policy) {
+    Scenario s = TinyGpt(1, 8);
+    s.training.micro_batch_size = 64;
+    s.training.activation_checkpointing = policy;
+    return MemoryOf(BuildProgram(s)).peak;
+  };
+  CHECK(peak(Checkpointing::kFull).value() < peak(Checkpointing::kSelectiveOperators).value());
+  CHECK(peak(Checkpointing::kSelectiveOperators).value() < peak(Checkpointing::kNone).value());
+}

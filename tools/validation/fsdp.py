@@ -102,7 +102,7 @@ def FoundryRow(row):
         "training.precision": precision, "training.activation_checkpointing": row["recompute"],
         "training.attention": "triton", "training.dropout": 0, "training.optimizer": "adamw",
         "training.optimizer_kernel": "foreach", "training.clip_grad_norm": True, "training.runtime": "eager",
-        "parallelism.data.strategy": "fsdp", "parallelism.data.version": 1,
+        "training.loss_metrics": 2, "parallelism.data.strategy": "fsdp", "parallelism.data.version": 1,
         "parallelism.data.sharding": {"fsdp_full": "full_shard", "fsdp_grad_op": "shard_grad_op"}[row["strategy"]],
         "parallelism.data.limit_all_gathers": True})
     rate = float(row["value"])
@@ -118,9 +118,12 @@ step time = global batch x sequence / (tokens per second and GPU x GPUs); the ra
 mixed_precision PURE: bf16 parameters, gradients and reduction (bf16_mixed); DEFAULT: reduction in fp32.
 MPT: biases, learned positions as long as the sequence, tied head. The benchmark's yamls clip the gradient norm at 1 and
 use decoupled_adamw, which walks the tensors one by one (priced here as foreach). Attention is FlashAttention 1 in Triton,
-a little over half as fast as version 2 (Dao, FlashAttention-2, arXiv:2307.08691, benchmarks on A100)."""
+a little over half as fast as version 2 (Dao, FlashAttention-2, arXiv:2307.08691, benchmarks on A100). The model's train
+metrics, LanguageCrossEntropy and LanguagePerplexity, each evaluate the loss again for every micro-batch (Composer's
+trainer calls update_metric under autocast)."""
     comments = {"parallelism.data.limit_all_gathers": "limit_all_gathers: true in the yamls",
                 "training.clip_grad_norm": "scripts/train/yamls/pretrain: gradient_clipping, norm, 1.0",
+                "training.loss_metrics": "modeling_mpt.py: train_metrics",
                 "training.attention": "submit_benchmarks.py: --attn_impl defaults to triton"}
     h100 = ". H100: the node and its network are not stated, a DGX H100 is presumed"
     repo = "MosaicML llm-foundry, scripts/train/benchmarking/README.md, github mosaicml/llm-foundry@"
@@ -150,7 +153,7 @@ def TitanExclusion(row):
 def TitanCheckpointing(row):
     if "every other layer" in row["recompute"]:
         return "{policy: full, every: 2}"
-    return row["recompute"].split(" ")[0]
+    return row["recompute"].split(" ")[0].replace("selective", "selective_operators")
 
 
 def TitanRow(row):
@@ -168,6 +171,8 @@ def TitanRow(row):
         "training.optimizer_kernel": "fused" if "asynctp-" in row["id"] or "h200" in row["id"] else "foreach",
         "training.clip_grad_norm": True,
         "training.runtime": "compiled" if compiled or "old-405b" in row["id"] else "eager",
+        "training.fused_norm": compiled or "old-405b" in row["id"],
+        "training.loss": "fused" if compiled else "composed",
         "parallelism.data.strategy": "fsdp", "parallelism.data.version": 2,
         "parallelism.data.sharding": {"fsdp_full": "full_shard", "fsdp_grad_op": "shard_grad_op"}[row["strategy"]],
         "parallelism.tensor": row["tp"], "parallelism.sequence_parallel": row["tp"] != "1",
@@ -194,7 +199,9 @@ def Titan(source):
                   "torchtitan benchmarks, github pytorch/torchtitan", """\
 Llama 2, 3 and 3.1 under FSDP2, reduction in fp32 (torchtitan's default), tokens per second and GPU as printed.
 step time = local batch x data-parallel ranks x sequence / (tokens per second and GPU x GPUs).
-Peak memory is torchtitan's max_reserved. "selective" recomputes operators: attention and every second matmul kept.
+Peak memory is torchtitan's max_reserved. Its "selective" keeps attention and every second matmul of a block.
+RMSNorm is elementwise calls unless compiled (torch's own is fused since 2.9); with compile the loss is compiled, too
+(train.py of late 2024 and of June 2025; not in August 2024).
 float8: fp8 matmuls. Optimizer: fused in 2025, torch's default foreach before. A100 rows: node and network not stated, a
 DGX A100 is presumed.""", rows,
                   {"training.clip_grad_norm": "torchtitan's default max_norm 1.0",
@@ -252,6 +259,7 @@ def IbmRow(row):
         "training.attention": "flash2", "training.dropout": 0, "training.optimizer": "adamw",
         "training.optimizer_kernel": "foreach", "training.clip_grad_norm": True,
         "training.runtime": "compiled" if "compile" in row["precision"] else "eager",
+        "training.fused_norm": "compile" in row["precision"],
         "parallelism.data.strategy": "fsdp", "parallelism.data.version": 1,
         "parallelism.data.sharding": "hybrid_shard" if hybrid else "full_shard"})
     if exclude:
