@@ -11,6 +11,8 @@
 #include "sim/study/accuracy_page.h"
 #include "sim/study/check.h"
 #include "sim/study/check_output.h"
+#include "sim/study/page_parts.h"
+#include "sim/study/topic_pages.h"
 
 namespace simulate {
 namespace {
@@ -21,6 +23,7 @@ struct Options {
   bool csv = false;
   std::string junit;
   std::string page;
+  std::string pages;
   std::string baseline;
   bool update = false;
   double threshold = 0.001;
@@ -61,6 +64,13 @@ std::vector<Study> Load(const Options& options, const Command& command, Diagnost
   return studies;
 }
 
+void WritePages(const std::string& folder, const CheckResult& result, Diagnostics& diagnostics) {
+  const std::filesystem::path path(folder);
+  for (const PageFile& file : RenderTopicPages(result, ReadSuspects((path / "suspects.csv").string(), diagnostics))) {
+    WriteFile((path / file.name).string(), [&](std::ostream& out) { out << file.text; }, diagnostics);
+  }
+}
+
 int Run(const Options& options, Command& command) {
   Diagnostics diagnostics;
   const std::vector<Study> studies = Load(options, command, diagnostics);
@@ -81,9 +91,10 @@ int Run(const Options& options, Command& command) {
   if (!options.junit.empty()) WriteFile(options.junit, [&](std::ostream& out) { out << RenderCheckJunit(result); }, files);
   if (!options.page.empty()) {
     const std::filesystem::path picture = std::filesystem::path(options.page).replace_extension(".svg");
-    WriteFile(picture.string(), [&](std::ostream& out) { out << RenderScatter(result); }, files);
+    WriteFile(picture.string(), [&](std::ostream& out) { out << RenderTimeScatter(PointsOf(result, Measure::kTime)); }, files);
     WriteFile(options.page, [&](std::ostream& out) { out << RenderAccuracyPage(result, picture.filename().string()); }, files);
   }
+  if (!options.pages.empty()) WritePages(options.pages, result, files);
   command.err << files.Render();
   if (files.HasErrors()) return kExitBadInput;
 
@@ -108,6 +119,8 @@ void AddCheckCommand(CLI::App& app, Command& command) {
   sub->add_flag("--csv", options->csv, "Print every point as comma-separated values")->excludes(json);
   sub->add_option("--junit", options->junit, "Also write a JUnit report for CI servers")->type_name("FILE");
   sub->add_option("--page", options->page, "Also write the accuracy page, and its picture beside it")->type_name("FILE.md");
+  sub->add_option("--pages", options->pages, "Also write the pages by topic (data parallelism, memory, ...) and their pictures")
+      ->type_name("FOLDER");
   auto* baseline = sub->add_option("--baseline", options->baseline,
                                    "Compare with saved predictions and list what moved; exit code 1 if any did")
                        ->type_name("FILE");

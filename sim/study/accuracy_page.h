@@ -11,7 +11,4 @@ namespace simulate {
 // Markdown; `picture` is the name of the SVG beside it.
 [[nodiscard]] std::string RenderAccuracyPage(const CheckResult& result, const std::string& picture);
 
-// Predicted over published step time, both logarithmic, one dot per run, coloured by accelerator; the diagonal is exact.
-[[nodiscard]] std::string RenderScatter(const CheckResult& result);
-
 }  // namespace simulate
