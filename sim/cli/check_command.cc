@@ -12,6 +12,7 @@
 #include "sim/study/check.h"
 #include "sim/study/check_output.h"
 #include "sim/study/page_parts.h"
+#include "sim/study/simulate.h"
 #include "sim/study/topic_pages.h"
 
 namespace simulate {
@@ -56,6 +57,7 @@ std::vector<Study> Load(const Options& options, const Command& command, Diagnost
   std::vector<Study> studies;
   for (const std::string& file : Expand(options.paths)) {
     std::optional<Study> study = LoadStudy(file, command.search, {}, diagnostics);
+    if (study && !CheckLinks(study->points, diagnostics)) study.reset();
     if (study && (!study->reference.points.empty() || !study->reference.excluded.empty())) studies.push_back(std::move(*study));
   }
   if (!diagnostics.HasErrors() && studies.empty()) {

@@ -46,30 +46,31 @@ CollectiveCost Price(const HardwareSpec& hardware, const Shape& shape, Protocol 
   const bool tuned = library.kind == LibraryKind::kNccl || library.kind == LibraryKind::kRccl;
   const double slowdown = tuned ? NcclSlowdown(hardware, shape, protocol, bytes) : 1.0 / p.efficiency;
   const Seconds transfer(size * shape.seconds_per_byte * slowdown);
-  const Seconds chain = ChainTime(shape.chain, p, SliceTime(library, shape, size, transfer));
-
   CollectiveCost cost;
+  cost.slice = SliceTime(library, shape, size, transfer);
+  const Seconds chain = ChainTime(shape.chain, p, cost.slice);
   cost.algorithm = shape.algorithm;
   cost.protocol = protocol;
   cost.inflation = slowdown;
   cost.channels = shape.channels;
   cost.cores = library.kind == LibraryKind::kNeuron ? 0 : shape.channels;  // Neuron has cores of its own for this
   cost.bottleneck = shape.bottleneck;
-  cost.latency = p.base;
+  cost.overhead = p.base;
   if (library.copy_share > 0.0 && hardware.accelerator.memory_bandwidth.value() > 0.0) {
-    cost.latency += Seconds(size * shape.copied / (library.copy_share * hardware.accelerator.memory_bandwidth.value()));
+    cost.overhead += Seconds(size * shape.copied / (library.copy_share * hardware.accelerator.memory_bandwidth.value()));
   }
   if (IsNvls(shape.algorithm)) {
     const double members = static_cast<double>(shape.members) / static_cast<double>(shape.nodes);
     const double stages = shape.nodes > 1 ? 2.0 : 1.0;  // up to the tree and down from it
-    cost.latency += library.nvls_base + library.nvls_member * members + chain +
-                    Ramp(library.nvls_ramp * (members * stages), transfer);
+    cost.overhead += library.nvls_base + library.nvls_member * members + Ramp(library.nvls_ramp * (members * stages), transfer);
   } else if (protocol == Protocol::kSimple) {
     const bool messages = shape.algorithm == Algorithm::kPairwise || shape.algorithm == Algorithm::kDirect;
-    cost.latency += ExposedChain(chain, transfer) + Ramp(messages ? Seconds() : library.ring_ramp, transfer);
-  } else {
-    cost.latency += chain + Ramp(protocol == Protocol::kLL128 ? library.ring_ramp * 0.5 : Seconds(), transfer);
+    cost.overhead += Ramp(messages ? Seconds() : library.ring_ramp, transfer);
+    if (chain.value() > 0.0) cost.hop_share = ExposedChain(chain, transfer) / chain;
+  } else if (protocol == Protocol::kLL128) {
+    cost.overhead += Ramp(library.ring_ramp * 0.5, transfer);
   }
+  cost.latency = cost.overhead + chain * cost.hop_share;
   cost.time = cost.latency + transfer;
   for (const LinkLoad& load : shape.loads) cost.loads.push_back({load.link, load.bytes * size * slowdown});
   if (transfer.value() > 0.0) {
@@ -127,6 +128,12 @@ CollectiveCost CollectiveModel::Cost(const CollectiveRequest& request) const {
   SIM_CHECK(!options.empty(), "the choice of algorithm and protocol leaves none for ", Name(request.op));
   return *std::min_element(options.begin(), options.end(),
                            [](const CollectiveCost& a, const CollectiveCost& b) { return a.time < b.time; });
+}
+
+MessageSchedule CollectiveModel::Messages(const CollectiveRequest& request, const CollectiveCost& cost) const {
+  if (request.bytes.value() == 0 || request.groups.empty() || request.groups[0].size() < 2) return {};
+  return ExpandMessages(hardware_, topology_, request.op, cost.algorithm, request.groups[0], request.bytes,
+                        {cost.protocol, 0, cost.inflation, cost.hop_share, cost.slice});
 }
 
 CollectiveCost CollectiveModel::SendCost(uint32_t from, uint32_t to, Bytes bytes) const {

@@ -15,6 +15,7 @@
 #include "sim/base/confidence.h"
 #include "sim/base/units.h"
 #include "sim/cluster/topology.h"
+#include "sim/collective/messages.h"
 #include "sim/spec/collective.h"
 
 namespace simulate {
@@ -27,17 +28,17 @@ struct CollectiveRequest {
   std::vector<std::span<const uint32_t>> groups;
 };
 
-struct LinkLoad {
-  LinkId link = 0;
-  double bytes = 0.0;        // over the whole collective, protocol overhead included
-};
-
 struct CollectiveCost {
   Algorithm algorithm = Algorithm::kRing;
   Protocol protocol = Protocol::kSimple;
   int channels = 0;
   Seconds latency;                 // paid whatever the bandwidth
   Seconds time;                    // alone on an idle network: latency + transfer
+  // How the latency divides, for replay message by message: `overhead` once, and of every hop's own latency the
+  // share that transfers do not hide; over the network a hop stores and forwards a slice as well.
+  Seconds overhead;
+  double hop_share = 1.0;
+  Seconds slice;
   std::vector<LinkLoad> loads;     // links that carry the same for all calls are listed once
   LinkId bottleneck = 0;
   double inflation = 1.0;          // what the protocol makes of every byte on the wire
@@ -64,6 +65,8 @@ class CollectiveModel {
   [[nodiscard]] std::vector<CollectiveCost> Options(const CollectiveRequest& request) const;
   // A point-to-point message between two accelerators.
   [[nodiscard]] CollectiveCost SendCost(uint32_t from, uint32_t to, Bytes bytes) const;
+  // The first group's messages, as `cost` (of this request) has them done. Its `overhead` comes on top.
+  [[nodiscard]] MessageSchedule Messages(const CollectiveRequest& request, const CollectiveCost& cost) const;
 
  private:
   struct Cache;

@@ -9,6 +9,11 @@ constexpr size_t kExactNodes = 64;
 
 }  // namespace
 
+double ProxyHops(const Placement& placement) {
+  const double remote = static_cast<double>(placement.size) - static_cast<double>(placement.nodes[0].members.size());
+  return std::max(1.0, remote / 2.0);
+}
+
 Chain AddAllToAll(const Placement& placement, double network_inflation, Traffic& traffic) {
   const Topology& topology = traffic.topology();
   const auto n = static_cast<double>(placement.size);
@@ -31,12 +36,9 @@ Chain AddAllToAll(const Placement& placement, double network_inflation, Traffic&
       network = std::max(network, traffic.AddBetween(part, other, weight * pairs / n * network_inflation));
     }
   }
-  // Exchanges go on side by side, but a proxy thread starts those over the network one after the other, about two
-  // in the time of a hop (16 B200 on 2 nodes: 38 us for 8 remote peers, one message 15 us).
-  const double remote = n - static_cast<double>(placement.nodes[0].members.size());
   chain.scale_up_hops = placement.nodes[0].members.size() > 1 ? 1.0 : 0.0;
   chain.scale_up_latency = hop;
-  chain.network_hops = nodes > 1 ? std::max(1.0, remote / 2.0) : 0.0;
+  chain.network_hops = nodes > 1 ? ProxyHops(placement) : 0.0;
   chain.network_latency = network;
   return chain;
 }

@@ -15,7 +15,10 @@ constexpr int64_t kMaxGpus = 10'000'000;
 void ReadPerturbation(MapReader& map, Perturbation* out) {
   map.Integer("rank", 0, kMaxGpus - 1, &out->rank);
   map.Number("compute", 0.001, 1000, &out->compute);
-  map.Optional("link", &out->link);
+  map.Value("link", [&](ValueReader& v) {
+    v.Read(&out->link);
+    out->where = v.node().where;
+  });
   map.Number("bandwidth", 0, 1000, &out->bandwidth);
   const bool of_rank = map.Has("rank"), of_link = map.Has("link");
   if (of_rank != of_link) return;
@@ -80,6 +83,7 @@ bool ReadScenario(const Node& tree, FileLoader& loader, HardwareCache* cache, Sc
     }, true);
     map.Value("parallelism", [&](ValueReader& v) { ReadParallelism(v, &out->parallelism); });
     map.Value("perturb", [&](ValueReader& v) { ReadPerturbations(v, &out->perturb); });
+    map.Enum("fidelity", {{"flows", Fidelity::kFlows}, {"messages", Fidelity::kMessages}}, &out->fidelity);
     map.Map("reliability", [&](MapReader& m) { ReadReliability(m, &out->reliability); });
     int64_t seed = 1;
     map.Integer("seed", 0, int64_t{1} << 62, &seed);

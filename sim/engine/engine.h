@@ -37,6 +37,8 @@ struct Machine {
   Bytes memory;  // per accelerator
 };
 
+inline constexpr uint64_t kMostMessages = 20'000'000;
+
 struct RankSpeed {
   RankId rank = 0;
   double compute = 1.0;  // its kernels run at this share of their speed
@@ -47,6 +49,10 @@ struct RunOptions {
   // Links differ in ways that the placement of groups does not tell (a degraded or failed one): nothing is
   // folded; ranks that fared alike still share one entry of the Timeline.
   bool asymmetric = false;
+  // Every collective's time is that of a replay of its messages (message_replay.h), not its closed form. What it puts on
+  // the links is theirs, too, and shared with all else that runs. Collectives of more than kMostMessages keep the
+  // closed form, as do single sends, which are one message.
+  bool messages = false;
   bool record_spans = true;
   std::vector<RankSpeed> slow_ranks;
 };

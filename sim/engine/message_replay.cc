@@ -27,11 +27,10 @@ class MessageReplay {
       const EventQueue::Batch batch = events_.Pop();
       now_ = batch.time;
       for (const Event& event : batch.events) {
-        State& state = states_[event.subject];
-        if (state.generation != event.generation) continue;
+        if (batch.kind == EventKind::kFlowPhase && states_[event.subject].generation != event.generation) continue;
         ++outcome_.events;
-        if (!state.flowing && state.shared) {
-          Flow(event.subject);
+        if (batch.kind == EventKind::kFlowPhase) {
+          Sent(event.subject);
         } else {
           Arrive(event.subject);
         }
@@ -47,15 +46,14 @@ class MessageReplay {
 
  private:
   struct State {
-    uint32_t arrived = 0;
-    uint32_t generation = 0;
-    int64_t alone = 0;  // ps that a message takes with its links to itself, latency included
-    bool busy = false;
-    bool flowing = false;  // on the network
+    uint32_t started = 0, arrived = 0;
+    int64_t latency = 0;
+    int64_t alone = 0;     // ps that a message's bytes take with the links to themselves
+    int64_t free_at = 0;   // when the last message has left
     bool shared = false;   // uses links that others use, too
     // Of shared channels:
-    int64_t latency = 0;
-    double transfer = 0.0;  // ps at full speed
+    bool flowing = false;  // on the network
+    uint32_t generation = 0;
     double remaining = 0.0;
     double share = 0.0;  // 0: just began to flow
     SimTime updated;
@@ -84,15 +82,13 @@ class MessageReplay {
       SIM_CHECK(speed > 0.0, "channel ", c, " has a link without bandwidth");
       state.latency = SimTime::FromSeconds(channel.latency).picoseconds();
       state.full_speed = speed;
-      state.transfer =
-          static_cast<double>(SimTime::FromSeconds(Seconds(channel.bytes / speed)).picoseconds());
-      state.alone = state.latency + static_cast<int64_t>(state.transfer);
+      state.alone = SimTime::FromSeconds(Seconds(channel.bytes / speed)).picoseconds();
       state.first_demand = static_cast<uint32_t>(demands_.size());
       for (const LinkId link : LinksOf(channel)) {
         if (users[link] >= 2) demands_.push_back({resource[link], speed});
       }
       state.demand_count = static_cast<uint32_t>(demands_.size()) - state.first_demand;
-      state.shared = state.demand_count > 0 && channel.bytes > 0.0;
+      state.shared = state.demand_count > 0 && state.alone > 0;
     }
   }
 
@@ -115,24 +111,33 @@ class MessageReplay {
     }
   }
 
+  [[nodiscard]] bool Ready(const MessageChannel& channel, uint32_t message) const {
+    for (const MessageDependency& d : DependenciesOf(channel)) {
+      const int64_t chunk = d.mine == 1 ? message : message / d.mine;
+      if (int64_t{states_[d.channel].arrived} <= chunk * d.theirs + d.offset) return false;
+    }
+    return true;
+  }
+
   void TryStart(uint32_t c) {
     State& state = states_[c];
     const MessageChannel& channel = schedule_.channels[c];
-    if (state.busy || state.arrived == channel.messages) return;
-    for (const MessageDependency& d : DependenciesOf(channel)) {
-      if (int64_t{states_[d.channel].arrived} <= int64_t{state.arrived} + d.offset) return;
+    while (!state.flowing && state.started < channel.messages && Ready(channel, state.started)) {
+      ++state.started;
+      if (state.shared) {
+        Flow(c);
+      } else {
+        state.free_at = std::max(state.free_at, now_.picoseconds()) + state.alone;
+        events_.Push(SimTime(state.free_at + state.latency), EventKind::kWake, {.subject = c});
+      }
     }
-    state.busy = true;
-    events_.Push(now_ + SimTime(state.shared ? state.latency : state.alone), EventKind::kFlowPhase,
-                 {.subject = c, .generation = state.generation});
   }
 
-  // The latency is over: the bytes of a channel with shared links begin to flow.
+  // The bytes of a channel with shared links begin to flow.
   void Flow(uint32_t c) {
     State& state = states_[c];
-    ++state.generation;
     state.flowing = true;
-    state.remaining = state.transfer;
+    state.remaining = static_cast<double>(state.alone);
     state.share = 0.0;
     state.updated = now_;
     network_.Add(c, std::span(demands_).subspan(state.first_demand, state.demand_count),
@@ -140,16 +145,22 @@ class MessageReplay {
     started_.push_back(c);
   }
 
+  // They have left: the message is on its way, and the next may follow.
+  void Sent(uint32_t c) {
+    State& state = states_[c];
+    network_.Remove(c);
+    ++state.generation;
+    state.flowing = false;
+    events_.Push(now_ + SimTime(state.latency), EventKind::kWake, {.subject = c});
+    TryStart(c);
+  }
+
   void Arrive(uint32_t c) {
     State& state = states_[c];
-    if (state.flowing) network_.Remove(c);
-    ++state.generation;
     ++state.arrived;
-    ++outcome_.messages;
+    if (schedule_.channels[c].link_count > 0) ++outcome_.messages;
     outcome_.end = now_;  // what is popped later may be stale
-    state.busy = state.flowing = false;
     for (uint32_t d = 0; d < state.dependant_count; ++d) TryStart(dependants_[state.first_dependant + d]);
-    TryStart(c);
   }
 
   void Settle() {

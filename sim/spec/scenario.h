@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "sim/base/diagnostics.h"
 #include "sim/base/units.h"
 #include "sim/spec/cluster.h"
 #include "sim/spec/model.h"
@@ -20,15 +21,17 @@ namespace simulate {
 // A value of a swept or overridden dotted key, kept as its YAML text, e.g. {"cluster.gpus", "512"}.
 using Setting = std::pair<std::string, std::string>;
 
-enum class PerturbationKind : uint8_t { kCompute, kLink, kLinkFailure };
-
 // `perturb: {rank: 3, compute: 0.8}` runs rank 3's kernels at 0.8 of their speed.
 struct Perturbation {
   int64_t rank = -1;
   double compute = 1.0;
   std::string link;            // a link's name, or `from -> to`
   double bandwidth = 1.0;      // share of the link's bandwidth that is left; 0: failed
+  SourceLocation where;        // in the scenario
 };
+
+// How collectives are timed: by their closed forms, or by a replay of every message of theirs.
+enum class Fidelity : uint8_t { kFlows, kMessages };
 
 struct ReferencePoint {
   std::string id;              // of its row in a reference table; empty: written in the scenario
@@ -69,6 +72,7 @@ struct Scenario {
   TrainingSpec training;
   ParallelismSpec parallelism;
   std::vector<Perturbation> perturb;
+  Fidelity fidelity = Fidelity::kFlows;
   ReliabilitySpec reliability;
   uint64_t seed = 1;
   std::vector<Setting> settings;   // the swept keys that made this point

@@ -9,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "sim/base/quantity_text.h"
-#include "sim/collective/messages.h"
 #include "sim/config/read_cluster.h"
 #include "sim/engine/message_replay.h"
 #include "sim/study/collective_accuracy.h"
@@ -83,26 +82,29 @@ int PrintAccuracy(const CollectiveOptions& options, Command& command, Diagnostic
   return written ? kExitDone : kExitBadInput;
 }
 
-// The times again, every message of the ring, tree or exchange a flow of its own.
-void PrintReplayed(const HardwareSpec& hardware, const Topology& topology, const CollectiveModel& model, int64_t gpus,
-                   const std::vector<CollectiveRow>& rows, std::ostream& out) {
+// The times again, every message a flow of its own.
+bool Replay(const Topology& topology, const CollectiveModel& model, int64_t gpus, std::vector<CollectiveRow>* rows,
+            Diagnostics& diagnostics) {
+  constexpr uint64_t kMost = 400'000'000;  // about ten seconds where nothing is shared
   std::vector<uint32_t> group(static_cast<size_t>(gpus));
   std::iota(group.begin(), group.end(), 0u);
   std::vector<double> bandwidth;
   for (const Link& link : topology.links()) bandwidth.push_back(link.bandwidth.value());
-  out << absl::StrFormat("\n# message by message\n%13s  %11s  %12s\n", "# size (B)", "time (us)", "messages");
-  for (const CollectiveRow& row : rows) {
-    if (row.algorithm != Algorithm::kRing && row.algorithm != Algorithm::kTree && row.algorithm != Algorithm::kPairwise) {
-      out << absl::StrFormat("%13d  %11s  (%s has no messages between members)\n", row.bytes.value(), "-", Name(row.algorithm));
-      continue;
+  for (CollectiveRow& row : *rows) {
+    const CollectiveRequest request{row.op, row.bytes, {group}};
+    const CollectiveCost cost = model.Cost(request);
+    const MessageSchedule schedule = model.Messages(request, cost);
+    if (MessageCount(schedule) > kMost) {
+      diagnostics.Error(absl::StrCat(Name(row.algorithm), " over ", gpus, " accelerators takes ", MessageCount(schedule),
+                                     " messages, more than can be replayed"))
+          .help.push_back(absl::StrCat("at most ", kMost, "; fewer accelerators, or without --messages"));
+      return false;
     }
-    const double inflation = model.Cost({row.op, row.bytes, {group}}).inflation;
-    const MessageSchedule schedule =
-        ExpandMessages(hardware, topology, row.op, row.algorithm, group, row.bytes, {row.protocol, 64, inflation});
     const MessageOutcome outcome = ReplayMessages(schedule, bandwidth);
-    const Seconds time = outcome.end.seconds() + hardware.library.protocols[static_cast<size_t>(row.protocol)].base;
-    out << absl::StrFormat("%13d  %11.2f  %12d\n", row.bytes.value(), time.value() * 1e6, outcome.messages);
+    row.replayed = outcome.end.seconds() + cost.overhead;
+    row.messages = static_cast<int64_t>(outcome.messages);
   }
+  return true;
 }
 
 int PrintTable(const CollectiveOptions& options, Command& command, Diagnostics& diagnostics) {
@@ -122,9 +124,9 @@ int PrintTable(const CollectiveOptions& options, Command& command, Diagnostics& 
   }
   const Topology topology(*hardware, gpus);
   const CollectiveModel model(*hardware, topology, choice);
-  const std::vector<CollectiveRow> rows = CollectiveTable(topology, model, *op, gpus, sizes);
+  std::vector<CollectiveRow> rows = CollectiveTable(topology, model, *op, gpus, sizes);
+  if (options.messages && !Replay(topology, model, gpus, &rows, diagnostics)) return kExitBadInput;
   command.out << (options.json ? CollectiveTableJson(rows) : CollectiveTableText(rows));
-  if (options.messages && !options.json) PrintReplayed(*hardware, topology, model, gpus, rows, command.out);
   return kExitDone;
 }
 
@@ -164,7 +166,7 @@ void AddCollectiveCommand(CLI::App& app, Command& command) {
   sub->add_option("--algorithm", options->algorithm, "only this one, as NCCL_ALGO");
   sub->add_option("--protocol", options->protocol, "only this one, as NCCL_PROTO");
   sub->add_flag("--json", options->json, "print one JSON object");
-  sub->add_flag("--messages", options->messages, "also replay every message as a flow of its own");
+  sub->add_flag("--messages", options->messages, "also replay every message as a flow of its own, beside the closed form");
   sub->add_option("--measured", options->measured, "CSV of measured collectives to compare with");
   sub->add_option("--markdown", options->markdown, "write the comparison as a page, with a plot beside it");
   sub->callback([options, &command] { command.exit_code = RunCollective(*options, command); });

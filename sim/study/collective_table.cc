@@ -1,5 +1,6 @@
 #include "sim/study/collective_table.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -29,7 +30,7 @@ std::vector<CollectiveRow> CollectiveTable(const Topology& topology, const Colle
   std::vector<CollectiveRow> rows;
   for (const Bytes bytes : sizes) {
     const CollectiveCost cost = model.Cost({op, bytes, {group}});
-    CollectiveRow row{op, bytes, cost.time, {}, {}, cost.algorithm, cost.protocol, cost.channels, "-"};
+    CollectiveRow row{op, bytes, cost.time, {}, {}, cost.algorithm, cost.protocol, cost.channels, "-", {}, 0};
     if (cost.time.value() > 0.0) row.algbw = bytes / cost.time;
     row.busbw = row.algbw * BusFactor(op, members);
     if (!cost.loads.empty()) row.bottleneck = topology.LinkName(cost.bottleneck);
@@ -39,13 +40,17 @@ std::vector<CollectiveRow> CollectiveTable(const Topology& topology, const Colle
 }
 
 std::string CollectiveTableText(const std::vector<CollectiveRow>& rows) {
-  std::string text = absl::StrFormat("%13s  %14s  %11s  %8s  %8s  %-12s %-8s %8s  %s\n", "# size", "operation", "time", "algbw",
-                                     "busbw", "algorithm", "protocol", "channels", "bottleneck");
-  absl::StrAppendFormat(&text, "%13s  %14s  %11s  %8s  %8s\n", "# (B)", "", "(us)", "(GB/s)", "(GB/s)");
+  const bool replayed = std::any_of(rows.begin(), rows.end(), [](const CollectiveRow& r) { return r.messages > 0; });
+  std::string text = absl::StrFormat("%13s  %14s  %11s  %8s  %8s  ", "# size", "operation", "time", "algbw", "busbw");
+  if (replayed) absl::StrAppendFormat(&text, "%11s  %10s  ", "replayed", "messages");
+  absl::StrAppendFormat(&text, "%-12s %-8s %8s  %s\n", "algorithm", "protocol", "channels", "bottleneck");
+  absl::StrAppendFormat(&text, "%13s  %14s  %11s  %8s  %8s", "# (B)", "", "(us)", "(GB/s)", "(GB/s)");
+  absl::StrAppend(&text, replayed ? "         (us)\n" : "\n");
   for (const CollectiveRow& r : rows) {
-    absl::StrAppendFormat(&text, "%13d  %14s  %11.2f  %8.2f  %8.2f  %-12s %-8s %8d  %s\n", r.bytes.value(), Name(r.op),
-                          r.time.value() * 1e6, r.algbw.value() / 1e9, r.busbw.value() / 1e9, Name(r.algorithm),
-                          Name(r.protocol), r.channels, r.bottleneck);
+    absl::StrAppendFormat(&text, "%13d  %14s  %11.2f  %8.2f  %8.2f  ", r.bytes.value(), Name(r.op), r.time.value() * 1e6,
+                          r.algbw.value() / 1e9, r.busbw.value() / 1e9);
+    if (replayed) absl::StrAppendFormat(&text, "%11.2f  %10d  ", r.replayed.value() * 1e6, r.messages);
+    absl::StrAppendFormat(&text, "%-12s %-8s %8d  %s\n", Name(r.algorithm), Name(r.protocol), r.channels, r.bottleneck);
   }
   return text;
 }
@@ -57,6 +62,10 @@ std::string CollectiveTableJson(const std::vector<CollectiveRow>& rows) {
                     {"algbw_bytes_per_s", r.algbw.value()}, {"busbw_bytes_per_s", r.busbw.value()},
                     {"algorithm", Name(r.algorithm)}, {"protocol", Name(r.protocol)}, {"channels", r.channels},
                     {"bottleneck", r.bottleneck}});
+    if (r.messages > 0) {
+      list.back()["replayed_time_s"] = r.replayed.value();
+      list.back()["messages"] = r.messages;
+    }
   }
   return nlohmann::ordered_json{{"rows", list}}.dump(2) + "\n";
 }

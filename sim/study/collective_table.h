@@ -23,6 +23,8 @@ struct CollectiveRow {
   Protocol protocol = Protocol::kSimple;
   int channels = 0;
   std::string bottleneck;    // name of a link
+  Seconds replayed;          // message by message; with
+  int64_t messages = 0;      // so many messages, 0: not replayed
 };
 
 [[nodiscard]] double BusFactor(CollectiveOp op, int64_t members);

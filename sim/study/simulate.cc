@@ -1,5 +1,7 @@
 #include "sim/study/simulate.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "sim/kernel/host_side.h"
 #include "sim/parallel/build_program.h"
@@ -32,30 +34,46 @@ std::vector<LinkChange> LinkChanges(const std::vector<Perturbation>& perturbatio
   return changes;
 }
 
+// Whether all accelerators still reach each other, said at the first failed link.
+void CheckReach(const Scenario& point, const std::vector<LinkChange>& changes, Diagnostics& diagnostics) {
+  const auto failed = std::find_if(point.perturb.begin(), point.perturb.end(),
+                                   [](const Perturbation& p) { return !p.link.empty() && p.bandwidth == 0.0; });
+  if (failed == point.perturb.end()) return;
+  const Topology changed(point.hardware, point.gpus, changes);
+  std::vector<LinkId> route;
+  for (uint32_t a = 1; a < changed.accelerator_count(); ++a) {
+    route.clear();
+    if (changed.AppendRoute(changed.vertex_of(0), changed.vertex_of(a), &route)) continue;
+    Diagnostic& d = diagnostics.Error("failed links cut the cluster in two", failed->where);
+    d.label = absl::StrCat("no way is left from ", changed.VertexName(changed.vertex_of(0)), " to ",
+                           changed.VertexName(changed.vertex_of(a)));
+    d.help.emplace_back("leave one way, or a share of the bandwidth: `bandwidth: 0.1`");
+    return;
+  }
+}
+
 }  // namespace
 
 bool CheckLinks(const std::vector<Scenario>& points, Diagnostics& diagnostics) {
+  const int64_t before = diagnostics.errors();
   for (const Scenario& point : points) {
     const std::vector<LinkChange> changes = LinkChanges(point.perturb);
     if (changes.empty()) continue;
     const Topology healthy(point.hardware, point.gpus);
-    for (const LinkChange& change : changes) {
-      if (healthy.HasLink(change.from, change.to)) continue;
-      Diagnostic& d = diagnostics.Error(absl::StrCat("`", point.hardware.name, "` has no link `", change.from, " -> ", change.to, "`"));
+    bool known = true;
+    for (const Perturbation& p : point.perturb) {
+      if (p.link.empty()) continue;
+      const auto [from, to] = EndsOf(p.link);
+      if (healthy.HasLink(from, to)) continue;
+      known = false;
+      Diagnostic& d = diagnostics.Error(absl::StrCat("there is no such link to perturb"), p.where);
+      d.label = absl::StrCat("`", point.hardware.name, "` of ", point.gpus, " accelerators has no link `", p.link, "`");
       d.help.push_back(absl::StrCat("links are named as `", healthy.LinkName(0), "`; `simulate topology` prints them"));
-      return false;
     }
-    const Topology changed(point.hardware, point.gpus, changes);
-    std::vector<LinkId> route;
-    for (uint32_t a = 1; a < changed.accelerator_count(); ++a) {
-      route.clear();
-      if (changed.AppendRoute(changed.vertex_of(0), changed.vertex_of(a), &route)) continue;
-      diagnostics.Error(absl::StrCat("with its failed links `", point.hardware.name, "` has no way from ",
-                                     changed.VertexName(changed.vertex_of(0)), " to ", changed.VertexName(changed.vertex_of(a))));
-      return false;
-    }
+    if (known) CheckReach(point, changes, diagnostics);
   }
-  return true;
+  diagnostics.Deduplicate();
+  return diagnostics.errors() == before;
 }
 
 Simulation Simulate(const Scenario& scenario, const SimulationOptions& options) {
@@ -72,6 +90,7 @@ Simulation Simulate(const Scenario& scenario, const SimulationOptions& options) 
   RunOptions run;
   run.unfold = options.unfold;
   run.asymmetric = !changes.empty();
+  run.messages = scenario.fidelity == Fidelity::kMessages;
   for (const Perturbation& p : scenario.perturb) {
     if (p.rank >= 0) run.slow_ranks.push_back({static_cast<RankId>(p.rank), p.compute});
   }

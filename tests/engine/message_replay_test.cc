@@ -82,6 +82,40 @@ TEST_CASE("messages on one link share it and speed up when alone") {
   CHECK(Microseconds(ReplayMessages(s, std::vector<double>{1e9})) == Approx(4));
 }
 
+TEST_CASE("a message is on its way while the next one leaves") {
+  // 10 messages of 1 us, each 5 us on the way: the last arrives at 10 + 5.
+  MessageSchedule s;
+  s.channels.push_back({.messages = 10, .bytes = 1000, .latency = Seconds(5e-6), .first_link = 0, .link_count = 1});
+  s.links = {0};
+  CHECK(Microseconds(ReplayMessages(s, std::vector<double>{1e9})) == Approx(15));
+  // The same where another channel shares the link: 20 us of bytes on it.
+  s.channels.push_back(s.channels[0]);
+  CHECK(Microseconds(ReplayMessages(s, std::vector<double>{1e9})) == Approx(25));
+}
+
+TEST_CASE("a whole chunk is waited for where phases divide it differently") {
+  // 2 chunks of 3 messages of 1 us; the second phase passes each chunk on as 2 messages of 1 us: 3 + 2, 6 + 2.
+  MessageSchedule s;
+  s.channels.push_back({.messages = 6, .bytes = 1000, .first_link = 0, .link_count = 1});
+  s.channels.push_back({.messages = 4, .bytes = 1000, .first_link = 1, .link_count = 1, .first_dependency = 0, .dependency_count = 1});
+  s.links = {0, 1};
+  s.dependencies = {{0, 2, 2, 3}};
+  CHECK(Microseconds(ReplayMessages(s, std::vector<double>(2, 1e9))) == Approx(8));
+}
+
+TEST_CASE("a channel without links only waits, and its messages do not count") {
+  MessageSchedule s;
+  s.channels.push_back({.messages = 1, .bytes = 1000, .first_link = 0, .link_count = 1});
+  s.channels.push_back({.messages = 1, .bytes = 3000, .first_link = 1, .link_count = 1});
+  s.channels.push_back({.messages = 1, .first_dependency = 0, .dependency_count = 2});
+  s.channels.push_back({.messages = 1, .bytes = 1000, .first_link = 2, .link_count = 1, .first_dependency = 2, .dependency_count = 1});
+  s.links = {0, 1, 2};
+  s.dependencies = {{0, 0}, {1, 0}, {2, 0}};
+  const MessageOutcome outcome = ReplayMessages(s, std::vector<double>(3, 1e9));
+  CHECK(Microseconds(outcome) == Approx(4));
+  CHECK(outcome.messages == 3);
+}
+
 TEST_CASE("messages that wait for each other are our bug") {
   MessageSchedule s;
   s.channels.push_back(
