@@ -39,6 +39,19 @@ Seconds SliceTime(const LibrarySpec& library, const Shape& shape, double size, S
   return transfer * (std::min(slab, static_cast<double>(library.slice.value())) * shape.channels / (size * passes));
 }
 
+// Beyond four times the largest group that was measured, times are extrapolated: 1,440 GB200 with NCCL
+// (coreweave/nccl-tests), 64 NeuronCores with Neuron's library (nccom-test on two trn1), 16 MI300X with RCCL.
+int64_t LargestTrusted(LibraryKind kind) {
+  constexpr int64_t kTimes = 4;
+  switch (kind) {
+    case LibraryKind::kNeuron: return kTimes * 64;
+    case LibraryKind::kRccl: return kTimes * 16;
+    case LibraryKind::kNccl:
+    case LibraryKind::kGeneric: break;
+  }
+  return kTimes * 1440;
+}
+
 CollectiveCost Price(const HardwareSpec& hardware, const Shape& shape, Protocol protocol, Bytes bytes) {
   const LibrarySpec& library = hardware.library;
   const ProtocolSpec& p = library.protocols[static_cast<size_t>(protocol)];
@@ -78,6 +91,7 @@ CollectiveCost Price(const HardwareSpec& hardware, const Shape& shape, Protocol 
   }
   cost.confidence = std::max(hardware.node.scale_up.confidence,
                              shape.chain.network_hops > 0.0 ? hardware.fabric.link.confidence : Confidence::kMeasured);
+  if (shape.members > LargestTrusted(library.kind)) cost.confidence = Confidence::kExtrapolated;
   return cost;
 }
 

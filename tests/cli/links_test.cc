@@ -53,7 +53,7 @@ TEST_CASE("a link that is not there is found by every command that reads the sce
                            " --> s.yaml:8:12\n"
                            "  |\n"
                            "8 |   - {link: node0.gpu0 -> node9.switch, bandwidth: 0.5}\n"
-                           "  |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^ `dgx-a100-80gb` of 16 accelerators has no link `node0.gpu0 -> node9.switch`\n"
+                           "  |            ^^^^^^^^^^^^^^^^^^^^^^^^^^ `dgx-a100-80gb` of 16 accelerators has no link `node0.gpu0 -> node9.switch`\n"
                            "help: links are named as `node0.gpu0 -> node0.switch`; `simulate topology` prints them\n") == 0);
   }
 }
