@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <limits>
 
 namespace simulate {
@@ -46,6 +47,39 @@ double TreeCorrection(Protocol protocol, Bytes bytes) {
   return index < factors.size() ? factors[index] : 1.0;
 }
 
+// What a tree passes on at once: NCCL halves its chunks until they fill the tree (src/enqueue.cc, ncclPatternTreeUpDown).
+double TreeChunk(const HardwareSpec& hardware, const Shape& shape, double bytes_per_channel) {
+  const double depth = static_cast<double>(shape.members) / static_cast<double>(shape.nodes) - 1.0 +
+                       std::floor(std::log2(static_cast<double>(shape.nodes)));
+  auto chunk = static_cast<double>(hardware.library.slice.value());
+  while (bytes_per_channel / chunk < depth * 8.0 && chunk > 131072.0) chunk *= 0.5;
+  while (bytes_per_channel / chunk < depth * 4.0 && chunk > 65536.0) chunk *= 0.5;
+  while (bytes_per_channel / chunk < depth && chunk > 32768.0) chunk *= 0.5;
+  return chunk;
+}
+
+// How many times longer a channel's messages take for waiting (nccl_tuning.h). The first one's wait is the chain's.
+double MessageWaits(const HardwareSpec& hardware, const Shape& shape, Bytes bytes) {
+  if (shape.chain.network_hops <= 0.0 || hardware.library.slice.value() == 0) return 1.0;
+  const double channels = shape.channels;
+  const double channel_bandwidth = shape.nic_bandwidth * static_cast<double>(shape.nics) / channels;
+  const double all = static_cast<double>(bytes.value()) / channels;
+  double messages = 1.0, message = all;
+  if (shape.algorithm == Algorithm::kTree) {
+    message = TreeChunk(hardware, shape, all);
+    messages = all / message;
+  } else {
+    const double slab = all / static_cast<double>(shape.members);
+    message = std::min(slab, 2.0 * static_cast<double>(hardware.library.slice.value()));  // a slice is two steps
+    messages = std::max(1.0, std::round(shape.bus_bytes)) * static_cast<double>(shape.members - 1) * slab / message;
+  }
+  if (messages <= 1.0) return 1.0;
+  const double wait = (shape.chain.network_latency / shape.chain.network_hops).value();
+  const double transfer = message / channel_bandwidth;
+  const double shown = hardware.fabric.simple_only ? 1.0 : 2.0 * wait / (2.0 * wait + transfer);
+  return 1.0 + wait * shown / transfer * (1.0 - 1.0 / messages);
+}
+
 double NvlsTreeSlowdown(const HardwareSpec& hardware, const Shape& shape) {
   const double cap = kNvlsTreeChannels * kNvlsTreePerChannel[Generation(hardware)][shape.nodes > 2 ? 2 : 1];
   const double bus = shape.bus_bytes / shape.seconds_per_byte / 1e9;
@@ -76,8 +110,10 @@ double NcclSlowdown(const HardwareSpec& hardware, const Shape& shape, Protocol p
       break;
     case Protocol::kSimple:
       if (tree) reached = std::min(0.92 * bus, tree_channels * kTreePerChannel[g][nodes]);
+      if (tree && hardware.fabric.simple_only && shape.nodes > 1) return offered / bus * MessageWaits(hardware, shape, bytes);
       break;
   }
+  if (!tree && protocol != Protocol::kLL) reached /= MessageWaits(hardware, shape, bytes);
   if (tree) reached *= TreeCorrection(protocol, bytes);
   return offered / reached;
 }

@@ -38,11 +38,15 @@ void Compress(const Traffic& traffic, Shape* shape) {
     if (topology.vertex_kind(link.from) == VertexKind::kAccelerator) {
       shape->wire_bytes = std::max(shape->wire_bytes, load.bytes);
     }
+    const bool leaves = topology.vertex_kind(link.from) == VertexKind::kNic && topology.vertex_kind(link.to) != VertexKind::kAccelerator;
+    if (leaves) shape->nic_bandwidth = std::max(shape->nic_bandwidth, link.bandwidth.value());
     if (seconds > shape->seconds_per_byte) {
       shape->seconds_per_byte = seconds;
       shape->bottleneck = load.link;
     }
   }
+  // Nodes without NICs leave by their accelerators' links.
+  if (shape->nic_bandwidth == 0.0 && !shape->loads.empty()) shape->nic_bandwidth = topology.links()[shape->bottleneck].bandwidth.value();
 }
 
 void KeepLonger(const Chain& chain, Chain* longest) {

@@ -95,6 +95,37 @@ TEST_CASE("an all-to-all sends 1/n of the buffer to every other member") {
   CHECK((two.time - two.latency).value() == Approx(0.5 * kS / kNet));
 }
 
+TEST_CASE("small slabs of a large ring show a part of every message's wait: L * 2L / (2L + t)") {
+  // 64 members on 1 NIC each, 2 channels of 5 GB/s; all-gather of 64 MiB: slabs of 512 KiB, t = 104.9 us, L = 10 us, 63 messages.
+  HardwareSpec h = toy::Cluster(1, 1);
+  h.library.kind = LibraryKind::kNccl;
+  h.library.slice = Bytes(512 << 10);
+  const Bytes size = MiB(64);
+  const auto gather = Cost(h, 64, CollectiveOp::kAllGather, size, {Ranks(64)}, Algorithm::kRing, Protocol::kSimple);
+  const double t = (1 << 19) / 5e9;
+  const double bytes = 63.0 / 64.0 * static_cast<double>(size.value());
+  CHECK((gather.time - gather.latency).value() ==
+        Approx(bytes / kNet * (1.0 + kBeta * 2.0 * kBeta / (2.0 * kBeta + t) / t * 62.0 / 63.0)));
+}
+
+TEST_CASE("a transport with one message under way takes the latency for every message") {
+  // 4 members on 1 NIC each, 2 channels of 5 GB/s. All-gather of 64 MiB: 3 slabs of 8 MiB a channel in slices of 1 MiB, 24
+  // messages; each after the first waits 10 us, in which a channel would have sent 50 KB.
+  HardwareSpec h = toy::Cluster(1, 1);
+  h.library.kind = LibraryKind::kNccl;
+  h.library.slice = Bytes(512 << 10);
+  h.fabric.simple_only = true;
+  const Bytes size = MiB(64);
+  const auto gather = Cost(h, 4, CollectiveOp::kAllGather, size, {Ranks(4)}, Algorithm::kRing, Protocol::kSimple);
+  const double bytes = 0.75 * static_cast<double>(size.value());
+  CHECK((gather.time - gather.latency).value() == Approx(bytes / kNet * (1.0 + 5e9 * kBeta / (1 << 20) * 23.0 / 24.0)));
+  // All-reduce of 256 MiB through trees of depth 2: 256 chunks of 512 KiB a channel.
+  const Bytes large = MiB(256);
+  const auto tree = Cost(h, 4, CollectiveOp::kAllReduce, large, {Ranks(4)}, Algorithm::kTree, Protocol::kSimple);
+  CHECK((tree.time - tree.latency).value() ==
+        Approx(2.0 * static_cast<double>(large.value()) / kNet * (1.0 + 5e9 * kBeta / (1 << 19) * 255.0 / 256.0)));
+}
+
 TEST_CASE("a Simple chain hides behind the transfer: 2 A^2 / (2 A + T)") {
   const auto cost = Cost(toy::Cluster(8, 8), 8, CollectiveOp::kAllGather, kBytes, {Ranks(8)}, Algorithm::kRing, Protocol::kSimple);
   const double a = 7.0 * kAlpha;
