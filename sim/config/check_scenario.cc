@@ -149,7 +149,7 @@ class Checker {
       Diagnostic& d = Error("a pipeline cannot have more stages than layers", "parallelism.pipeline.stages");
       d.label = absl::StrCat(Layers(), " layers cannot fill ", chunks, " stages");
       NoteModel(d, "num_hidden_layers", "the number of layers is set here");
-    } else if (Layers() % chunks != 0 && !p.uneven) {
+    } else if (Layers() % chunks != 0 && !p.uneven && p.partition == PipelinePartition::kBlocks) {
       Diagnostic& d = Error("pipeline stages must divide the number of layers", "parallelism.pipeline.stages");
       d.label = absl::StrCat(Layers(), " layers cannot be split ", chunks, " ways");
       NoteModel(d, "num_hidden_layers", "the number of layers is set here");

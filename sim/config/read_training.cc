@@ -117,6 +117,7 @@ void ReadCheckpointing(ValueReader& value, TrainingSpec* out) {
   value.ReadMap([&](MapReader& map) {
     map.Value("policy", [&](ValueReader& v) { ReadPolicy(v, &out->activation_checkpointing); }, true);
     map.Integer("every", 1, 100'000, &out->checkpoint_every);
+    map.Optional("head", &out->checkpoint_head);
   });
 }
 
@@ -166,6 +167,7 @@ void ReadData(ValueReader& value, DataParallelSpec* out) {
     map.Optional("gradient_as_bucket_view", &out->gradient_as_bucket_view);
     map.Optional("static_graph", &out->static_graph);
     map.Optional("overlap", &out->overlap);
+    map.Optional("reduce_scatter", &out->reduce_scatter);
     map.Enum<Offload>("offload",
                       {{"none", Offload::kNone}, {"optimizer", Offload::kOptimizer}, {"parameters", Offload::kParameters}},
                       &out->offload);
@@ -189,6 +191,9 @@ void ReadPipeline(ValueReader& value, PipelineSpec* out) {
                                    &out->schedule);
     map.Integer("virtual_stages", 1, 1000, &out->virtual_stages);
     map.Optional("uneven", &out->uneven);
+    map.Enum<PipelinePartition>("partition",
+                                {{"blocks", PipelinePartition::kBlocks}, {"layers", PipelinePartition::kLayers}},
+                                &out->partition);
     // As in Megatron, several chunks per stage are what makes 1F1B interleaved.
     if (out->virtual_stages > 1 && out->schedule == PipelineScheduleKind::k1F1B) {
       out->schedule = PipelineScheduleKind::kInterleaved1F1B;
@@ -228,7 +233,8 @@ bool ReadTraining(ValueReader& value, bool encoder_decoder, TrainingSpec* out, i
                                        {"sdpa", AttentionImplementation::kSdpa},
                                        {"flash2", AttentionImplementation::kFlash2},
                                        {"flash1", AttentionImplementation::kFlash1},
-                                       {"triton", AttentionImplementation::kTriton}},
+                                       {"triton", AttentionImplementation::kTriton},
+                                       {"fused_softmax", AttentionImplementation::kFusedSoftmax}},
                                       &out->attention);
     map.Optional("fused_norm", &out->fused_norm);
     map.Enum<LossImplementation>("loss",
@@ -237,6 +243,13 @@ bool ReadTraining(ValueReader& value, bool encoder_decoder, TrainingSpec* out, i
                                   {"fused", LossImplementation::kFused}},
                                  &out->loss);
     map.Integer("loss_metrics", 0, 100, &out->loss_metrics);
+    map.Enum<bool>("norm_arithmetic", {{"fp32", true}, {"input", false}}, &out->norm_in_fp32);
+    map.Enum<RotaryImplementation>("rotary",
+                                   {{"fused", RotaryImplementation::kFused},
+                                    {"rotate_half", RotaryImplementation::kRotateHalf},
+                                    {"complex", RotaryImplementation::kComplex},
+                                    {"matrix", RotaryImplementation::kMatrix}},
+                                   &out->rotary);
     map.Number("dropout", 0, 0.999, &out->dropout);
     ReadOptimizer(map, out);
     map.Enum<Runtime>("runtime",
@@ -256,6 +269,10 @@ bool ReadParallelism(ValueReader& value, ParallelismSpec* out) {
     map.Integer("tensor", 1, kMaxWays, &out->tensor);
     map.Optional("sequence_parallel", &out->sequence_parallel);
     map.Optional("vocabulary_parallel", &out->vocabulary_parallel);
+    map.Optional("gather_logits", &out->gather_logits);
+    map.Enum<TensorImplementation>("tensor_implementation",
+                                   {{"dtensor", TensorImplementation::kDtensor}, {"plain", TensorImplementation::kPlain}},
+                                   &out->tensor_implementation);
     map.Value("pipeline", [&](ValueReader& v) { ReadPipeline(v, &out->pipeline); });
     map.Integer("context", 1, kMaxWays, &out->context);
     map.Integer("expert", 1, kMaxWays, &out->expert);

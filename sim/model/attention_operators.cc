@@ -242,13 +242,29 @@ Value MaskScores(LayerBuilder& b, const Value& scores) {
 
 }  // namespace
 
+PackedViews ViewPacked(LayerBuilder& b, const Value& packed, int64_t query_columns, int64_t key_columns) {
+  PackedViews views{b.NewTensor("query", packed.rows, query_columns, packed.dtype),
+                    b.NewTensor("key", packed.rows, key_columns, packed.dtype),
+                    b.NewTensor("value", packed.rows, key_columns, packed.dtype)};
+  Operator& op = b.Add("view_qkv");
+  op.inputs = {packed.index};
+  op.outputs = {views.q.index, views.k.index, views.v.index};
+  op.saved = {packed.index};
+  for (const TensorIndex view : op.outputs) b.tensor({view, packed.dtype, 0, 0}).bytes = Bytes(0);  // storage is the packed one's
+  op.forward_views = 7;
+  op.backward = {MemoryKernel("view_qkv.backward", MemoryAccess::kBroadcast, packed.dtype, packed.rows, packed.columns,
+                              packed.bytes(), packed.bytes(), HostCall::kAutogradNode)};
+  op.backward_views = 7;
+  return views;
+}
+
 Value UnfusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, const Value& k, const Value& v, double dropout,
-                       const ScoreBias& bias) {
+                       const ScoreBias& bias, bool fused_softmax) {
   const int64_t heads = d.batch * d.query_heads;
   const int64_t value_dim = d.value_dim > 0 ? d.value_dim : d.head_dim;
   const DType type = q.dtype;
   const DType wide = bias.math ? DType::kFp32 : type;  // PyTorch's math path computes 16-bit attention in fp32
-  const bool fused = b.numerics().fused;               // Megatron: strided products, scale and mask inside softmax
+  const bool fused = b.numerics().fused || fused_softmax;  // Megatron: strided products, scale and mask inside softmax
   Value left = q, right = k, values = v, added = bias.bias;
   if (q.index == k.index) SplitPacked(b, d, left, right, values);
   const bool copy = !fused && q.index != k.index;

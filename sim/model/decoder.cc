@@ -39,12 +39,18 @@ Heads Project(LayerBuilder& b, const Plan& plan, const Value& x, const Value& lo
   }
   if (plan.spec.positions == Positions::kRotary) {
     const double share = plan.spec.family == ModelFamily::kGptNeox ? 0.25 : 1.0;  // rotary_pct of GPT-NeoX-20B and Pythia
-    if (fused) {
-      h.q = h.k = h.v = Rotary(b, "rotary", h.q, share * static_cast<double>(q_out + kv_out) / static_cast<double>(q_out + 2 * kv_out));
-    } else {
-      h.q = Rotary(b, "q_rotary", h.q, share);
-      h.k = Rotary(b, "k_rotary", h.k, share);
+    const RotaryImplementation how = plan.rotary();
+    if (fused && how == RotaryImplementation::kFused) {
+      const double rotated = static_cast<double>(q_out + kv_out) / static_cast<double>(q_out + 2 * kv_out);
+      h.q = h.k = h.v = Rotary(b, "rotary", h.q, how, share * rotated);
+      return h;
     }
+    if (fused) {
+      const PackedViews views = ViewPacked(b, h.q, q_out, kv_out);
+      h = {views.q, views.k, views.v};
+    }
+    h.q = Rotary(b, "q_rotary", h.q, how, share);
+    h.k = Rotary(b, "k_rotary", h.k, how, share);
   }
   return h;
 }
@@ -59,7 +65,7 @@ void GatherKeysAndValues(LayerBuilder& b, const Plan& plan, const Heads& h) {
   op.boundary_bytes = SizeOf(h.k.dtype, 2 * plan.tokens() * plan.slice.context * plan.key_value_heads() * plan.head_dim());
 }
 
-// SDPA without a bias is the framework's best fused kernel. REQUIRES: not kEager.
+// SDPA without a bias is the framework's best fused kernel. REQUIRES: not kEager or kFusedSoftmax.
 AttentionKernel FusedKernel(AttentionImplementation attention) {
   switch (attention) {
     case AttentionImplementation::kMemoryEfficient: return AttentionKernel::kMemoryEfficient;
@@ -68,7 +74,8 @@ AttentionKernel FusedKernel(AttentionImplementation attention) {
     case AttentionImplementation::kTriton: return AttentionKernel::kTriton;
     case AttentionImplementation::kFlash:
     case AttentionImplementation::kSdpa:
-    case AttentionImplementation::kEager: return AttentionKernel::kFlash;
+    case AttentionImplementation::kEager:
+    case AttentionImplementation::kFusedSoftmax: return AttentionKernel::kFlash;
   }
   return AttentionKernel::kFlash;
 }
@@ -84,8 +91,9 @@ Value AttentionCore(LayerBuilder& b, const Plan& plan, const Heads& h) {
   GatherKeysAndValues(b, plan, h);
   b.SetSelective(true);
   const double dropout = plan.training.dropout;
-  const Value out = plan.training.attention == AttentionImplementation::kEager
-                        ? UnfusedAttention(b, d, h.q, h.k, h.v, dropout, {})
+  const bool softmax = plan.training.attention == AttentionImplementation::kFusedSoftmax;
+  const Value out = softmax || plan.training.attention == AttentionImplementation::kEager
+                        ? UnfusedAttention(b, d, h.q, h.k, h.v, dropout, {}, softmax)
                         : FusedAttention(b, d, h.q, h.k, h.v, FusedKernel(plan.training.attention), dropout);
   b.SetSelective(false);
   if (plan.slice.context > 1) {
@@ -148,6 +156,7 @@ Layer EmbeddingLayer(const Plan& plan) {
 }
 
 LossKernel UsualLoss(const Plan& plan) {
+  if (plan.slice.gather_logits) return LossKernel::kComposed;
   if (plan.megatron() ? plan.slice.divide_vocabulary : plan.divides_vocabulary()) return LossKernel::kVocabularyParallel;
   return plan.spec.family == ModelFamily::kMpt ? LossKernel::kFused : LossKernel::kComposed;
 }
@@ -161,8 +170,10 @@ Layer HeadLayer(const Plan& plan) {
   LinearOptions options;
   options.tied = plan.spec.tie_word_embeddings;
   options.logits = true;
-  const Value logits = Linear(b, "head", in, plan.vocabulary(), options);
+  Value logits = Linear(b, "head", in, plan.vocabulary(), options);
   KeepUngathered(b, plan, normed, in);
+  if (plan.slice.gather_logits && plan.divides_vocabulary()) logits = GatherLogits(b, logits, plan.spec.vocab_size);
+  b.BeginLoss();
   Loss(b, plan, logits, UsualLoss(plan));
   return std::move(b).Build();
 }
@@ -171,7 +182,9 @@ Layer HeadLayer(const Plan& plan) {
 
 Value Normalize(LayerBuilder& b, const Plan& plan, const std::string& name, const Value& x) {
   if (plan.spec.norm == Norm::kLayerNorm) return LayerNorm(b, name, x, plan.spec.norm_bias);
-  return plan.training.fused_norm ? RmsNorm(b, name, x) : ComposedRmsNorm(b, name, x, /*keeps_narrow=*/false);
+  if (plan.training.fused_norm) return RmsNorm(b, name, x);
+  if (!plan.training.norm_in_fp32 && x.dtype != DType::kFp32) return NarrowRmsNorm(b, name, x);
+  return ComposedRmsNorm(b, name, x, /*keeps_narrow=*/false);
 }
 
 Value FeedForward(LayerBuilder& b, const Plan& plan, const Value& x, int64_t intermediate_size) {
@@ -185,7 +198,10 @@ Value FeedForward(LayerBuilder& b, const Plan& plan, const Value& x, int64_t int
   if (plan.spec.gated_mlp && !b.numerics().fused) {
     // Python evaluates act(w1(x)) * w3(x) from the left.
     hidden = Activate(b, "activation", plan.spec.activation, hidden);
-    hidden = Multiply(b, "gate", hidden, Linear(b, "w3", in, width, options));
+    // A gathered sequence is gathered once for both; otherwise every layer of plain tensor parallelism enters by itself.
+    const bool again = !plan.slice.shared_entry && !plan.slice.sequence_parallel;
+    const Value up_in = again ? EnterTensorParallel(b, plan, x, plan.tokens()) : in;
+    hidden = Multiply(b, "gate", hidden, Linear(b, "w3", up_in, width, options));
   } else if (plan.spec.gated_mlp) {
     const Value up = Linear(b, "w3", in, width, options);
     KeepUngathered(b, plan, x, in);

@@ -42,10 +42,16 @@ Value RmsNorm(LayerBuilder& b, const std::string& name, const Value& x) { return
 namespace {
 
 // What T5LayerNorm does with 16-bit input, call by call, in the order of a profile; LLaMA's own code normalizes the
-// fp32 copy (not `narrow`), so that both of its gradients meet in fp32.
-void ComposedNormKernels(Operator& op, const Value& x, const std::string& name, bool narrow) {
-  const Value wide{x.index, DType::kFp32, x.rows, x.columns}, row{x.index, DType::kFp32, x.rows, 1};
-  const bool casts = x.dtype != DType::kFp32;
+// fp32 copy (not `keeps_narrow`), so that both of its gradients meet in fp32.
+struct NormChain {
+  DType arithmetic = DType::kFp32;
+  bool keeps_narrow = true;
+};
+
+void ComposedNormKernels(Operator& op, const Value& x, const std::string& name, const NormChain& chain) {
+  const bool narrow = chain.keeps_narrow;
+  const Value wide{x.index, chain.arithmetic, x.rows, x.columns}, row{x.index, chain.arithmetic, x.rows, 1};
+  const bool casts = x.dtype != chain.arithmetic;
   const Value& normalized = narrow ? x : wide;
   const auto mixed = casts && narrow ? MemoryAccess::kMixedTypes : MemoryAccess::kBroadcast;
   const auto kernel = [&](const char* what, MemoryAccess access, const Value& of, Bytes read, Bytes written, HostCall host) {
@@ -101,9 +107,33 @@ Value ComposedRmsNorm(LayerBuilder& b, const std::string& name, const Value& x, 
     op.saved.push_back(wide.index);
   }
   op.parameters = {weight};
-  ComposedNormKernels(op, x, name, keeps_narrow);
+  ComposedNormKernels(op, x, name, {.keeps_narrow = keeps_narrow});
   op.forward_workspace = SizeOf(DType::kFp32, x.elements());
   op.backward_workspace = 3 * SizeOf(DType::kFp32, x.elements()) + x.bytes();
+  op.backward_views = 2;
+  return y;
+}
+
+Value NarrowRmsNorm(LayerBuilder& b, const std::string& name, const Value& x) {
+  const uint32_t weight = b.AddParameter(name + ".weight", x.columns);
+  const Value y = b.NewTensor(name, x.rows, x.columns, x.dtype);
+  const Value scale = b.NewTensor(name + ".scale", x.rows, 1, x.dtype, false);
+  const Value normalized = b.NewTensor(name + ".normalized", x.rows, x.columns, x.dtype, false);
+  Operator& op = b.Add(name);
+  op.inputs = {x.index};
+  op.outputs = {y.index, scale.index, normalized.index};
+  op.saved = {x.index, scale.index, normalized.index};
+  op.parameters = {weight};
+  // The chain on the input as it is; then the casts between the normalization and the weight, and their backward.
+  const DType wide = DType::kFp32;
+  ComposedNormKernels(op, x, name, {.arithmetic = x.dtype, .keeps_narrow = false});
+  op.forward.insert(op.forward.end() - 1, {CastKernel(name + ".to_fp32", x.dtype, wide, x.elements(), HostCall::kOperator),
+                                           CastKernel(name + ".to_narrow", wide, x.dtype, x.elements(), HostCall::kOperator)});
+  op.backward.insert(op.backward.begin() + 3,
+                     {CastKernel(name + ".gradient_to_fp32", x.dtype, wide, x.elements(), HostCall::kAutogradNode),
+                      CastKernel(name + ".gradient_to_narrow", wide, x.dtype, x.elements(), HostCall::kAutogradNode)});
+  op.forward_workspace = SizeOf(wide, x.elements()) + x.bytes();
+  op.backward_workspace = 4 * x.bytes();
   op.backward_views = 2;
   return y;
 }
@@ -211,29 +241,6 @@ Value DropoutAdd(LayerBuilder& b, const std::string& name, const Value& x, const
   op.backward = {ElementwiseKernel(name + ".backward", y, 1, HostCall::kAutogradNode)};
   op.backward[0].work.read += mask.bytes();
   return sum;
-}
-
-Value Rotary(LayerBuilder& b, const std::string& name, const Value& x, double share) {
-  const Value y = b.NewTensor(name, x.rows, x.columns, x.dtype);
-  const auto columns = static_cast<int64_t>(static_cast<double>(x.columns) * share);
-  const Value rotated{x.index, x.dtype, x.rows, columns};
-  Operator& op = b.Add(name);
-  op.inputs = {x.index};
-  op.outputs = {y.index};
-  for (auto* kernels : {&op.forward, &op.backward}) {
-    const HostCall first = kernels == &op.forward ? HostCall::kOperator : HostCall::kAutogradNode;
-    if (b.numerics().fused || x.dtype == DType::kFp32) {
-      kernels->push_back(ElementwiseKernel(name, rotated, 1, first));
-      continue;
-    }
-    const Value wide{x.index, DType::kFp32, x.rows, columns};
-    kernels->push_back(CastKernel(name + ".to_fp32", x.dtype, DType::kFp32, rotated.elements(), first));
-    kernels->push_back(MemoryKernel(name, MemoryAccess::kBroadcast, DType::kFp32, x.rows, columns / 2, wide.bytes(), wide.bytes(), first));
-    kernels->push_back(CastKernel(name + ".to_narrow", DType::kFp32, x.dtype, rotated.elements(), first));
-    op.forward_workspace = op.backward_workspace = 2 * wide.bytes();
-    op.forward_views = op.backward_views = 4;
-  }
-  return y;
 }
 
 Value Contiguous(LayerBuilder& b, const std::string& name, const Value& x, bool copies_back) {

@@ -46,6 +46,23 @@ Value AddPositions(LayerBuilder& b, const Value& x, int64_t samples, int64_t max
   return y;
 }
 
+Value GatherLogits(LayerBuilder& b, const Value& logits, int64_t vocabulary) {
+  const Value y = b.NewTensor("gathered_logits", logits.rows, vocabulary, logits.dtype);
+  b.tensor(y).logits = true;
+  Operator& op = b.Add("gather_logits");
+  op.inputs = {logits.index};
+  op.outputs = {y.index};
+  op.boundary = Boundary::kVocabGather;
+  op.boundary_bytes = y.bytes();
+  // ProcessGroupNCCL gathers a list into one buffer and copies that into the list's tensors; torch.cat interleaves them.
+  op.forward = {ElementwiseKernel("gathered_to_list", y, 1, HostCall::kOperator),
+                MemoryKernel("concatenate_logits", MemoryAccess::kBroadcast, y.dtype, y.rows, y.columns, y.bytes(), y.bytes(), HostCall::kOperator)};
+  op.forward_workspace = 2 * y.bytes();
+  op.backward = {MemoryKernel("logits_slice", MemoryAccess::kBroadcast, y.dtype, logits.rows, logits.columns, logits.bytes(), logits.bytes(),
+                              HostCall::kAutogradNode)};
+  return y;
+}
+
 namespace {
 
 void ComposedLoss(LayerBuilder& b, const Value& logits, DType type) {

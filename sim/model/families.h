@@ -31,6 +31,10 @@ struct Plan {
   [[nodiscard]] bool divides_vocabulary() const { return slice.tensor > 1 && slice.divide_vocabulary; }
   [[nodiscard]] int64_t vocabulary() const { return divides_vocabulary() ? DivCeil(spec.vocab_size, slice.tensor) : spec.vocab_size; }
   [[nodiscard]] bool megatron() const { return training.runtime == Runtime::kMegatron; }
+  [[nodiscard]] RotaryImplementation rotary() const {
+    if (training.rotary != RotaryImplementation::kRuntime) return training.rotary;
+    return numerics.fused ? RotaryImplementation::kFused : RotaryImplementation::kComplex;
+  }
 };
 
 // Into a column-parallel region. Under sequence parallelism this gathers the sequence: `tokens` rows.

@@ -40,7 +40,7 @@ Value Queries(LayerBuilder& b, const Plan& plan, const Value& in) {
   Value q = in;
   if (l.q_lora_rank > 0) q = RmsNorm(b, "q_norm", Linear(b, "q_down", in, l.q_lora_rank));
   q = Linear(b, "q_up", q, plan.heads() * head);
-  return Rotary(b, "q_rotary", q, static_cast<double>(l.qk_rope_head_dim) / static_cast<double>(head));
+  return Rotary(b, "q_rotary", q, plan.rotary(), static_cast<double>(l.qk_rope_head_dim) / static_cast<double>(head));
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ Value LatentAttention(LayerBuilder& b, const Plan& plan, const Value& x) {
   const Value q = Queries(b, plan, in);
   const Value down = Linear(b, "kv_down", in, l.kv_lora_rank + l.qk_rope_head_dim);
   const Value latent = RmsNorm(b, "kv_norm", CopyColumns(b, "latent", down, l.kv_lora_rank));
-  const Value shared = Rotary(b, "k_rotary", CopyColumns(b, "shared_key", down, l.qk_rope_head_dim));
+  const Value shared = Rotary(b, "k_rotary", CopyColumns(b, "shared_key", down, l.qk_rope_head_dim), plan.rotary());
   const Value kv = Linear(b, "kv_up", latent, plan.heads() * (l.qk_nope_head_dim + l.v_head_dim));
   const auto [k, v] = KeysAndValues(b, kv, shared, plan.heads(), l);
   AttentionDims d;

@@ -56,6 +56,8 @@ class LayerBuilder {
   // Appends an operator of this name; the reference is good until the next one is added.
   Operator& Add(const std::string& name);
   Operator& last() { return layer_.operators.back(); }
+  // Operators made from here on are the loss.
+  void BeginLoss() { layer_.loss_from = static_cast<uint32_t>(layer_.operators.size()); }
 
   // The same for an operator that runs after the backward; its outputs live while it runs.
   Operator& AddAfterBackward(const std::string& name);

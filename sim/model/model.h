@@ -52,6 +52,7 @@ enum class Boundary : uint8_t {
   kTensorEnter,     // into a column-parallel region: nothing forward (sequence parallel: all_gather), all_reduce (reduce_scatter) backward
   kTensorLeave,     // out of a row-parallel region: all_reduce forward (reduce_scatter), nothing backward (all_gather)
   kVocabReduce,     // vocabulary-parallel embedding or cross-entropy: all_reduce forward
+  kVocabGather,     // logits of all ranks: all_gather forward, nothing backward
   kContextKeyValue, // keys and values of the other context-parallel ranks are needed here
   kExpertDispatch,  // all_to_all of tokens to their experts
   kExpertCombine,   // and back
@@ -90,6 +91,7 @@ struct Layer {
   std::vector<Operator> after_backward;  // launched when the whole micro-batch's backward is over; their inputs live until then
   std::vector<TensorIndex> inputs;       // [0] is the hidden state; others live outside (encoder output, shared bias); none: starts from tokens
   std::vector<TensorIndex> outputs;      // [0] is the hidden state
+  uint32_t loss_from = 0;                // the head: from this operator on it is the loss; 0: no loss
   [[nodiscard]] int64_t parameter_count() const;
   [[nodiscard]] Flops forward_flops() const;      // model FLOPs forward
 };
@@ -120,6 +122,8 @@ struct Slice {
   int64_t tensor = 1;                    // heads, intermediate_size and vocabulary are divided by this
   bool sequence_parallel = false;        // outside of tensor-parallel regions the sequence is divided too
   bool divide_vocabulary = true;
+  bool gather_logits = false;            // every rank computes the loss of all of the vocabulary
+  bool shared_entry = true;              // column-parallel layers that read one input sum its gradient once
   int64_t context = 1;                   // the sequence is divided everywhere
   int64_t expert = 1;                    // experts are divided
 };

@@ -28,6 +28,8 @@ Value RmsNorm(LayerBuilder& b, const std::string& name, const Value& x);
 // RMSNorm from elementwise calls, as T5LayerNorm and LLaMA's own code: cast, pow, mean, add, rsqrt, mul, cast, mul.
 // T5's normalizes (and so keeps) the 16-bit input, LLaMA's its fp32 copy.
 Value ComposedRmsNorm(LayerBuilder& b, const std::string& name, const Value& x, bool keeps_narrow = true);
+// The same in the input's type, its result cast to fp32 and back: x * rsqrt(mean(x^2) + e), .float().type_as(x), * weight.
+Value NarrowRmsNorm(LayerBuilder& b, const std::string& name, const Value& x);
 
 // Elementwise function of one argument; saves its input (relu: its result).
 Value Activate(LayerBuilder& b, const std::string& name, Activation activation, const Value& x);
@@ -47,9 +49,9 @@ Value Cast(LayerBuilder& b, const std::string& name, const Value& x, DType to, H
 // A strided view made contiguous; its backward is free (`copies_back`: another such copy).
 Value Contiguous(LayerBuilder& b, const std::string& name, const Value& x, bool copies_back);
 
-// Rotary position embedding of x [tokens, heads x head_dim], with precomputed rotations: to fp32, complex product,
-// back (Meta's Llama, torchtitan); one kernel when fused. `share` of the columns are rotated.
-Value Rotary(LayerBuilder& b, const std::string& name, const Value& x, double share = 1.0);
+// Rotary position embedding of x [tokens, heads x head_dim], with precomputed rotations (rotary.cc). `share` of the
+// columns are rotated.
+Value Rotary(LayerBuilder& b, const std::string& name, const Value& x, RotaryImplementation how, double share = 1.0);
 
 struct AttentionDims {
   int64_t batch = 0;
@@ -69,14 +71,23 @@ struct ScoreBias {
   bool strided = false;        // the bias is a permuted view: its reads are not coalesced
   bool math = false;           // PyTorch's math path of scaled_dot_product_attention: fp32, q and k scaled first, safe softmax
 };
+// Queries, keys and values of a packed projection as views of it, which keep all of it until their gradients are put
+// together: columns of q and of each of k and v.
+struct PackedViews {
+  Value q, k, v;
+};
+PackedViews ViewPacked(LayerBuilder& b, const Value& packed, int64_t query_columns, int64_t key_columns);
 // One fused kernel each way (FlashAttention, cuDNN; memory-efficient if there is a bias): saves q, k, v, result,
 // bias and the log-sum-exp per row. The gradients of a packed q = k = v are put together at the end.
 Value FusedAttention(LayerBuilder& b, const AttentionDims& dims, const Value& q, const Value& k, const Value& v,
                      AttentionKernel kernel, double dropout, const ScoreBias& bias = {});
 // matmul, scale, mask, softmax, dropout, matmul, as separate kernels on the whole score matrix.
+// `fused_softmax`: Megatron-LM's, which scales, masks and normalizes in one kernel.
 Value UnfusedAttention(LayerBuilder& b, const AttentionDims& dims, const Value& q, const Value& k, const Value& v,
-                       double dropout, const ScoreBias& bias);
+                       double dropout, const ScoreBias& bias, bool fused_softmax = false);
 
+// The logits of all tensor-parallel ranks side by side: gathered into a list, then concatenated.
+Value GatherLogits(LayerBuilder& b, const Value& logits, int64_t vocabulary);
 // Look-up of `tokens` rows in a table; gradient by sorted scatter-add into a zeroed table.
 Value Embedding(LayerBuilder& b, const std::string& name, int64_t tokens, int64_t vocabulary, int64_t hidden, bool tied);
 // x + table[:length], a table of max_length rows.

@@ -32,6 +32,8 @@ TaskRef StartBoundary(Environment& env, const Operator& op, bool backward) {
       return sequence ? gather() : TaskRef{};
     case Boundary::kVocabReduce:
       return backward ? TaskRef{} : Start(env, wires.tensor, "vocabulary all_reduce", CollectiveOp::kAllReduce, bytes);
+    case Boundary::kVocabGather:
+      return backward ? TaskRef{} : Start(env, wires.tensor, "logits all_gather", CollectiveOp::kAllGather, bytes);
     case Boundary::kContextKeyValue:
       return backward ? Start(env, wires.context, "context reduce_scatter", CollectiveOp::kReduceScatter, bytes)
                       : Start(env, wires.context, "context all_gather", CollectiveOp::kAllGather, bytes);

@@ -15,8 +15,11 @@ namespace simulate {
 namespace {
 
 Slice SliceOf(const Scenario& scenario, const Layout& layout) {
-  return {.tensor = layout.tensor, .sequence_parallel = scenario.parallelism.sequence_parallel,
-          .divide_vocabulary = scenario.parallelism.vocabulary_parallel, .context = layout.context, .expert = layout.expert};
+  const ParallelismSpec& asked = scenario.parallelism;
+  return {.tensor = layout.tensor, .sequence_parallel = asked.sequence_parallel,
+          .divide_vocabulary = asked.vocabulary_parallel, .gather_logits = asked.gather_logits,
+          .shared_entry = asked.tensor_implementation == TensorImplementation::kDtensor, .context = layout.context,
+          .expert = layout.expert};
 }
 
 // Forward FLOPs that are done a second time for one sample: checkpointed blocks, the part of them that
@@ -68,7 +71,7 @@ uint32_t WriteRank(ProgramBuilder& program, const Scenario& scenario, const Mode
 void WriteStages(ProgramBuilder& program, const Scenario& scenario, const Model& model, const Layout& layout,
                  const Wiring& wires) {
   const PipelineShape shape = PipelineShapeOf(scenario);
-  const auto split = SplitIntoStages(model, VirtualStages(shape));
+  const auto split = SplitIntoStages(model, VirtualStages(shape), scenario.parallelism.pipeline.partition);
   const auto schedule = MakeSchedule(shape);
   std::vector<uint32_t> program_of_stage;
   for (int64_t stage = 0; stage < shape.stages; ++stage) {

@@ -134,6 +134,7 @@ void LayerRunner::PlayEnterBackward(State& state, uint32_t use, const Operator& 
 bool LayerRunner::IsDtensorLinear(uint32_t use, uint32_t op) {
   const Runtime runtime = env_.scenario.training.runtime;
   if (env_.wiring.tensor.size == 1 || runtime == Runtime::kMegatron || runtime == Runtime::kNeuron) return false;
+  if (env_.scenario.parallelism.tensor_implementation == TensorImplementation::kPlain) return false;
   const auto [found, added] = dtensor_linears_.try_emplace(env_.model.uses[use].layer);
   if (added) {
     bool inside = false;
@@ -282,6 +283,19 @@ void LayerRunner::HandGradientsOver(int64_t micro_batch, uint32_t use, State& st
   }
 }
 
+// A checkpointed head: time alone, since its backward follows its forward and the logits are there anyway.
+void LayerRunner::RecomputeHead(uint32_t use) {
+  const TrainingSpec& training = env_.scenario.training;
+  if (training.activation_checkpointing != Checkpointing::kFull || !training.checkpoint_head) return;
+  const Layer& layer = env_.LayerOf(use);
+  env_.writer.SetPhase(Phase::kRecompute);
+  for (uint32_t op = 0; op < layer.loss_from; ++op) {
+    PlayRun(use, {.kind = LayerEventKind::kRun, .op = op}, Kernels::kAll);
+    EmitBoundary(env_, layer.operators[op], false);
+  }
+  env_.writer.SetPhase(Phase::kBackward);
+}
+
 void LayerRunner::Backward(int64_t micro_batch, uint32_t use, bool split) {
   const LayerUse& where = env_.model.uses[use];
   StepWriter& writer = env_.writer;
@@ -296,6 +310,7 @@ void LayerRunner::Backward(int64_t micro_batch, uint32_t use, bool split) {
     Play(state, use, ForwardPlan(where.layer, whole ? ForwardMode::kRecompute : ForwardMode::kRecomputeRest));
     writer.SetPhase(Phase::kBackward);
   }
+  RecomputeHead(use);
   BackwardOptions options;
   options.selective = env_.scenario.training.activation_checkpointing == Checkpointing::kSelective;
   CollectOutputGradients(micro_batch, use, state, options);

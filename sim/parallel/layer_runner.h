@@ -72,6 +72,7 @@ class LayerRunner {
   [[nodiscard]] bool PutOff(State& state, const Layer& layer, const LayerEvent& event);
   [[nodiscard]] bool PutsOffWeights(const Layer& layer, uint32_t op) const;
   void PlayDeferred(uint32_t use, std::vector<Deferred>& deferred);
+  void RecomputeHead(uint32_t use);
   void GatherAgain(State& state, const Layer& layer, const LayerEvent& event);
   void PlayEnterBackward(State& state, uint32_t use, const Operator& op);
   void CollectOutputGradients(int64_t micro_batch, uint32_t use, State& state, BackwardOptions& options);

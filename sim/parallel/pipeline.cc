@@ -28,11 +28,12 @@ PipelineShape PipelineShapeOf(const Scenario& scenario) {
   return shape;
 }
 
-std::vector<std::vector<uint32_t>> SplitIntoStages(const Model& model, int64_t virtual_stages) {
-  std::vector<uint32_t> blocks;
+std::vector<std::vector<uint32_t>> SplitIntoStages(const Model& model, int64_t virtual_stages, PipelinePartition partition) {
+  std::vector<uint32_t> blocks;  // the items that are spread
   for (uint32_t use = 0; use < model.uses.size(); ++use) {
-    if (model.uses[use].block) blocks.push_back(use);
+    if (model.uses[use].block || partition == PipelinePartition::kLayers) blocks.push_back(use);
   }
+  if (partition == PipelinePartition::kLayers) blocks.push_back(blocks.back());  // final norm and head
   const auto count = static_cast<int64_t>(blocks.size());
   SIM_CHECK(count >= virtual_stages, count, " blocks cannot fill ", virtual_stages, " pipeline stages");
   std::vector<std::vector<uint32_t>> split(static_cast<size_t>(virtual_stages));
@@ -41,7 +42,8 @@ std::vector<std::vector<uint32_t>> SplitIntoStages(const Model& model, int64_t v
   for (int64_t stage = 0; stage < virtual_stages; ++stage) {
     placed += count / virtual_stages + (stage < count % virtual_stages ? 1 : 0);
     const bool last = stage + 1 == virtual_stages;
-    const uint32_t end = last ? static_cast<uint32_t>(model.uses.size()) : blocks[static_cast<size_t>(placed - 1)] + 1;
+    const auto all = static_cast<uint32_t>(model.uses.size());
+    const uint32_t end = last ? all : std::min(blocks[static_cast<size_t>(placed - 1)] + 1, all - 1);
     for (; use < end; ++use) split[static_cast<size_t>(stage)].push_back(use);
   }
   return split;

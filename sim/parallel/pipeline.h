@@ -11,8 +11,10 @@ namespace simulate {
 [[nodiscard]] PipelineShape PipelineShapeOf(const Scenario& scenario);
 
 // Uses of the model by virtual stage: blocks spread evenly (the first stages take what is left over), what comes
-// before the first block on the first stage, what comes after the last block on the last.
-[[nodiscard]] std::vector<std::vector<uint32_t>> SplitIntoStages(const Model& model, int64_t virtual_stages);
+// before the first block on the first stage, what comes after the last block on the last. kLayers spreads embedding,
+// blocks, final norm and head as one item each; norm and head, one use, stay on the last stage.
+[[nodiscard]] std::vector<std::vector<uint32_t>> SplitIntoStages(const Model& model, int64_t virtual_stages,
+                                                                 PipelinePartition partition = PipelinePartition::kBlocks);
 
 // All uses of one stage, in model order.
 [[nodiscard]] std::vector<uint32_t> UsesOfStage(const std::vector<std::vector<uint32_t>>& split,

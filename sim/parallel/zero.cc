@@ -51,6 +51,10 @@ class Zero : public DataParallel {
   void BeginBackward() override { std::ranges::fill(arrived_, size_t{0}); }
   void FinishGradients() override {
     for (uint32_t b = 0; b < buckets_.size(); ++b) {
+      if (!divides_gradients_ && !spec().reduce_scatter) {
+        AllReduce(elements_[b]);
+        continue;
+      }
       if (!divides_gradients_) Reduce(b);
       writer().Wait(wires_.compute, reduced_[b]);
     }
@@ -114,6 +118,28 @@ class Zero : public DataParallel {
   void Reduce(uint32_t bucket) {
     if (Ranks() == 1) return;
     reduced_[bucket] = Communicate(CollectiveOp::kReduceScatter, "gradient reduce_scatter", precision().gradient_reduction, elements_[bucket]);
+  }
+
+  // allreduce_no_retain: the bucket's gradients flattened and divided by the ranks, cast to the type that travels, summed,
+  // and copied back, all on the compute stream.
+  void AllReduce(int64_t elements) {
+    if (Ranks() == 1) return;
+    const DType type = precision().parameters, travels = precision().gradient_reduction;
+    const BufferId flat = writer().Allocate(SizeOf(type, elements), MemoryCategory::kCommunicationBuffers, wires_.compute, "flat gradients");
+    Copy(wires_.compute, "flatten gradients", elements, type, type, HostCall::kOperator);
+    Scale(wires_.compute, "divide gradients", elements, type);
+    BufferId wide = kNoBuffer;
+    if (travels != type) {
+      wide = writer().Allocate(SizeOf(travels, elements), MemoryCategory::kCommunicationBuffers, wires_.compute, "cast gradients");
+      Copy(wires_.compute, "cast gradients", elements, travels, type, HostCall::kOperator);
+    }
+    writer().Wait(wires_.compute, Communicate(CollectiveOp::kAllReduce, "gradient all_reduce", travels, elements));
+    if (wide != kNoBuffer) {
+      Copy(wires_.compute, "gradients back", elements, type, travels, HostCall::kOperator);
+      writer().Free(wide);
+    }
+    Copy(wires_.compute, "unflatten gradients", elements, type, type, HostCall::kOperator);
+    writer().Free(flat);
   }
 
   bool divides_gradients_;

@@ -24,23 +24,36 @@ struct DataParallelSpec {
   bool gradient_as_bucket_view = false;
   bool static_graph = false;
   bool overlap = true;                      // reduce gradients while backward runs
+  bool reduce_scatter = true;               // zero1 (DeepSpeed's key): false, every rank ends with all of the gradients
   Offload offload = Offload::kNone;
 };
 
 enum class PipelineScheduleKind : uint8_t { kGpipe, k1F1B, kInterleaved1F1B, kZeroBubbleH1, kZeroBubbleV, kDualPipe };
+
+// What counts when layers are dealt out to stages: kBlocks, the transformer blocks alone (Megatron-LM); kLayers, embedding,
+// blocks, final norm and head as one each, leftovers to the first stages (DeepSpeed's PipelineModule, method `uniform`).
+enum class PipelinePartition : uint8_t { kBlocks, kLayers };
 
 struct PipelineSpec {
   int64_t stages = 1;
   PipelineScheduleKind schedule = PipelineScheduleKind::k1F1B;
   int64_t virtual_stages = 1;
   bool uneven = false;                      // stages may differ by one layer; otherwise they must not
+  PipelinePartition partition = PipelinePartition::kBlocks;
 };
+
+// Whose tensor parallelism, where the runtime does not bring its own (Megatron, Neuron): PyTorch's DTensor, or plain
+// autograd functions around every linear layer (Megatron-LM's first version, Aleph Alpha's scaling): no DTensor's host
+// time, and each column-parallel layer sums the gradient of its own input.
+enum class TensorImplementation : uint8_t { kDtensor, kPlain };
 
 struct ParallelismSpec {
   DataParallelSpec data;
   int64_t tensor = 1;
   bool sequence_parallel = false;
   bool vocabulary_parallel = true;          // the embedding, the head and the loss are divided too
+  bool gather_logits = false;               // ... but not the loss: the logits are gathered and every rank computes all of it
+  TensorImplementation tensor_implementation = TensorImplementation::kDtensor;
   PipelineSpec pipeline;
   int64_t context = 1;
   int64_t expert = 1;

@@ -17,9 +17,12 @@ enum class Checkpointing : uint8_t { kNone, kSelective, kSelectiveOperators, kFu
   return policy == Checkpointing::kFull || policy == Checkpointing::kSelectiveOperators;
 }
 // kFlash is the framework's best fused kernel of today; kFlash2 is FlashAttention-2, as software of 2023 and 2024 used it.
-enum class AttentionImplementation : uint8_t { kFlash, kEager, kMemoryEfficient, kSdpa, kFlash2, kFlash1, kTriton };
+// kFusedSoftmax is kEager with Megatron-LM's kernel that scales, masks and normalizes the scores in one pass.
+enum class AttentionImplementation : uint8_t { kFlash, kEager, kMemoryEfficient, kSdpa, kFlash2, kFlash1, kTriton, kFusedSoftmax };
 // How the cross-entropy is computed; kDefault is what the model's own code and the runtime do.
 enum class LossImplementation : uint8_t { kDefault, kComposed, kDirect, kFused };
+// How rotary positions are applied (model/rotary.cc); kRuntime: kFused where elementwise chains are, else kComplex.
+enum class RotaryImplementation : uint8_t { kRuntime, kFused, kRotateHalf, kComplex, kMatrix };
 enum class Optimizer : uint8_t { kAdamW, kAdam8bit, kSgd, kMomentum, kAdafactor };
 enum class OptimizerKernel : uint8_t { kFused, kForeach };
 enum class Runtime : uint8_t { kEager, kCompiled, kCudaGraph, kMegatron, kNeuron };
@@ -55,8 +58,11 @@ struct TrainingSpec {
   PrecisionSpec precision;
   Checkpointing activation_checkpointing = Checkpointing::kNone;
   int64_t checkpoint_every = 1;             // every k-th block
+  bool checkpoint_head = false;             // full: final norm and head are recomputed too
   AttentionImplementation attention = AttentionImplementation::kFlash;
-  bool fused_norm = true;                   // false: RMSNorm from elementwise calls in fp32, as LLaMA's own code writes it
+  bool fused_norm = true;                   // false: RMSNorm from elementwise calls, as LLaMA's own code writes it
+  bool norm_in_fp32 = true;                 // ... in fp32, or in the type of its input
+  RotaryImplementation rotary = RotaryImplementation::kRuntime;
   LossImplementation loss = LossImplementation::kDefault;
   int64_t loss_metrics = 0;                 // further evaluations of the loss per micro-batch, for a trainer's metrics
   double dropout = 0.0;

@@ -32,7 +32,7 @@ def Divides(row):
 
 # ---- Hagemann et al. 2023 -----------------------------------------------------------------------------------------
 
-HAGEMANN_ATTENTION = {"torch": "eager", "fused": "eager", "flash_attention": "flash1",
+HAGEMANN_ATTENTION = {"torch": "eager", "fused": "fused_softmax", "flash_attention": "flash1",
                       "flash_attentionv1.0.8": "flash1", "flash_attention2": "flash2"}
 
 
@@ -40,10 +40,14 @@ def HagemannRow(row):
     kernel = re.search(r'kernel field="([^"]+)"', row["notes"]).group(1)
     outcome = re.search(r"OUTCOME=([^;]+)", row["notes"]).group(1)
     settings = ModelOf(row, "llama", name=row["model"].lower())
-    settings.update(Layout(row, "zero1"))
+    settings.update(Layout(row, "zero1", model__fused_qkv=True, parallelism__data__reduce_scatter=False,
+                           parallelism__tensor_implementation="plain", parallelism__gather_logits=True,
+                           parallelism__pipeline__partition="layers"))
+    del settings["parallelism.pipeline.uneven"]
     settings.update({
-        "cluster.hardware": "dgx-a100-80gb", "training.precision": BF16_GRADIENTS, "training.dropout": 0,
-        "training.activation_checkpointing": row["recompute"],
+        "cluster.hardware": "dgx-a100-80gb", "training.dropout": 0, "training.runtime": "eager",
+        "training.precision": BF16_GRADIENTS.replace("}", ", gradient_reduction: fp32}"), "training.rotary": "rotate_half",
+        "training.activation_checkpointing.policy": row["recompute"], "training.activation_checkpointing.head": True,
         "training.attention": HAGEMANN_ATTENTION[kernel.removesuffix(" + RMS kernel")],
         "training.fused_norm": kernel.endswith("RMS kernel")})
     expect = {"status": {"ran": "ok", "OOM Error": "out_of_memory"}.get(outcome, "")}
@@ -63,8 +67,15 @@ def Hagemann(source):
                   "github.com/Aleph-Alpha/NeurIPS-WANT-submission-efficient-parallelization-layouts @e13c2cb", """\
 Step times and outcomes of LLaMA training on A100 80 GB over tensor and pipeline size, micro-batch, recomputation and
 kernels. Global batch 2048 sequences of 2,048 tokens or 512 of 8,192; vocabulary 128k; ZeRO-1 (the paper).
-The note names the kernels: "torch" and "fused" (Megatron's softmax) are unfused attention; without "RMS
-kernel" RMSNorm is a chain of elementwise calls in fp32.
+The note names the kernels: "torch" is unfused attention, "fused" has Megatron's softmax; without "RMS kernel" RMSNorm is
+a chain of elementwise calls. What else runs is read from the code base that the runs were made with, as it was published a
+year later (github.com/Aleph-Alpha/scaling @01b9d21): eager PyTorch; rotate_half (nn/rotary.py); column-parallel layers
+that each sum their input's gradient, a head whose logits are gathered, and F.cross_entropy on all of them in fp32
+(nn/linear, losses/cross_entropy.py); stages of equally many layers, embedding, norm and head among them
+(pipeline_partitioning.py, uniform); every layer checkpointed, the head too; gradients summed after the last micro-batch
+in fp32, whole (optimizer/allreduce.py). The norm's chain is taken to be LLaMA's, in fp32, although the one published
+later computes in 16 bits: 15.4 s lie between the same run (65B, TP 4, PP 4, micro-batch 1) with and without the kernel,
+of which the fp32 chain explains 13.7 s and the 16-bit one 9.
 Where the file does not state sequence parallelism it was off. The node's network is not stated: a DGX A100 is presumed.
 """, rows, {"training.precision": "13B ran on 32 GPUs without model parallelism: fp32 gradients would not fit",
             "training.clip_grad_norm": "not stated; Megatron's default"})]
