@@ -192,7 +192,9 @@ void ReadPipeline(ValueReader& value, PipelineSpec* out) {
     map.Integer("virtual_stages", 1, 1000, &out->virtual_stages);
     map.Optional("uneven", &out->uneven);
     map.Enum<PipelinePartition>("partition",
-                                {{"blocks", PipelinePartition::kBlocks}, {"layers", PipelinePartition::kLayers}},
+                                {{"blocks", PipelinePartition::kBlocks},
+                                 {"ends", PipelinePartition::kEnds},
+                                 {"layers", PipelinePartition::kLayers}},
                                 &out->partition);
     // As in Megatron, several chunks per stage are what makes 1F1B interleaved.
     if (out->virtual_stages > 1 && out->schedule == PipelineScheduleKind::k1F1B) {

@@ -1,5 +1,10 @@
 // Mixture-of-experts feed-forward: route, permute, exchange, grouped products, exchange back, weighted sum.
 //
+// Under sequence parallelism each tensor-parallel rank routes and exchanges its own part of the sequence; what arrives is
+// gathered over the tensor-parallel ranks, each of which has a slice of every matrix, and scattered again before it goes
+// back (Megatron-LM's MoEAlltoAllTokenDispatcher): the exchange moves 1/t of the tokens, the gather `chosen` times them.
+// Rows that come from several ranks are sorted by expert where a rank has more than one.
+//
 // As Megatron-LM's grouped GEMM and torchtitan's run it: tokens are sorted by expert, so each matrix of all local
 // experts is one grouped product. Routing is taken to be balanced. `capacity_factor` pads or drops to that share.
 #include "sim/model/families.h"
@@ -12,19 +17,19 @@ struct Routing {
   int64_t experts = 0;        // of the model
   int64_t local_experts = 0;  // on this rank
   int64_t chosen = 0;         // per token
-  int64_t rows = 0;           // of this rank's experts together
+  int64_t rows = 0;           // that this rank sends to and receives for its experts
 };
 
 Routing RoutingOf(const Plan& plan) {
   const ExpertsSpec& e = plan.spec.experts;
   Routing r;
-  r.tokens = plan.tokens();
+  r.tokens = plan.local_tokens();
   r.experts = e.num_local_experts;
   r.local_experts = e.num_local_experts / plan.slice.expert;
   r.chosen = e.num_experts_per_tok;
   auto rows = static_cast<double>(r.tokens * r.chosen);
   if (e.capacity_factor > 0.0) rows *= e.capacity_factor;
-  r.rows = RoundUp(static_cast<int64_t>(rows), r.local_experts);
+  r.rows = RoundUp(static_cast<int64_t>(rows), r.local_experts * (plan.slice.sequence_parallel ? plan.slice.tensor : 1));
   return r;
 }
 
@@ -58,6 +63,18 @@ Value Permute(LayerBuilder& b, const Routing& r, const Value& x) {
   op.forward = {MemoryKernel("permute", MemoryAccess::kGather, x.dtype, y.rows, y.columns, y.bytes(), y.bytes(), HostCall::kOperator)};
   op.backward = {MemoryKernel("permute.backward", MemoryAccess::kScatterAdd, x.dtype, y.rows, y.columns, y.bytes(), x.bytes(),
                               HostCall::kAutogradNode)};
+  return y;
+}
+
+// What came from several ranks, in the order of this rank's experts, and back.
+Value SortRows(LayerBuilder& b, const std::string& name, const Value& x) {
+  const Value y = b.NewTensor(name, x.rows, x.columns, x.dtype);
+  Operator& op = b.Add(name);
+  op.inputs = {x.index};
+  op.outputs = {y.index};
+  for (auto* kernels : {&op.forward, &op.backward})
+    kernels->push_back(MemoryKernel(name, MemoryAccess::kGather, x.dtype, y.rows, y.columns, x.bytes(), y.bytes(),
+                                    kernels == &op.forward ? HostCall::kOperator : HostCall::kAutogradNode));
   return y;
 }
 
@@ -104,10 +121,14 @@ Value ExpertFeedForward(LayerBuilder& b, const Plan& plan, const Value& x) {
   const int64_t intermediate = spec.experts.moe_intermediate_size > 0 ? spec.experts.moe_intermediate_size : spec.intermediate_size;
   const int64_t width = intermediate / plan.slice.tensor;
   b.SetPrefix("experts.");
-  const Value in = EnterTensorParallel(b, plan, x, plan.tokens());
+  const bool sequence = plan.slice.sequence_parallel && plan.slice.tensor > 1;
+  const Value in = sequence ? x : EnterTensorParallel(b, plan, x, plan.tokens());
   const Value weights = Route(b, r, in);
   Value rows = Exchange(b, plan, "dispatch", Boundary::kExpertDispatch, Permute(b, r, in), r.rows);
   if (plan.slice.expert == 1 && rows.rows != r.rows) rows = {rows.index, rows.dtype, r.rows, rows.columns};
+  if (sequence) rows = EnterTensorParallel(b, plan, rows, r.rows * plan.slice.tensor);
+  const bool sorts = r.local_experts > 1 && (plan.slice.expert > 1 || sequence);
+  if (sorts) rows = SortRows(b, "sort_by_expert", rows);
   Value hidden = GroupedLinear(b, "w1", r, rows, width);
   if (spec.gated_mlp) {
     const Value up = GroupedLinear(b, "w3", r, rows, width);
@@ -116,9 +137,11 @@ Value ExpertFeedForward(LayerBuilder& b, const Plan& plan, const Value& x) {
     hidden = Activate(b, "activation", spec.activation, hidden);
   }
   Value out = GroupedLinear(b, "w2", r, hidden, spec.hidden_size);
+  if (sorts) out = SortRows(b, "sort_by_rank", out);
+  if (sequence) out = LeaveTensorParallel(b, plan, out);
   out = Exchange(b, plan, "combine", Boundary::kExpertCombine, out, r.tokens * r.chosen);
   out = Unpermute(b, r, out, weights);
-  out = LeaveTensorParallel(b, plan, out);
+  if (!sequence) out = LeaveTensorParallel(b, plan, out);
   b.SetPrefix("");
   if (spec.experts.n_shared_experts > 0)
     out = ResidualAdd(b, "shared_expert_sum", FeedForward(b, plan, x, intermediate * spec.experts.n_shared_experts), out);

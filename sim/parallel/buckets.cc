@@ -1,5 +1,8 @@
 #include "sim/parallel/buckets.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "sim/model/liveness.h"
 
 namespace simulate {
@@ -36,6 +39,23 @@ std::vector<std::vector<uint32_t>> AssignBuckets(const std::vector<uint32_t>& or
     if (filled >= Bytes(cap)) open = false;
   }
   return buckets;
+}
+
+std::vector<std::vector<uint32_t>> BucketsByCopies(const Environment& env, const std::vector<Bytes>& sizes, const BucketCaps& caps) {
+  std::vector<std::vector<uint32_t>> buckets;
+  std::vector<uint32_t> order = GradientOrder(env);
+  const auto experts = std::ranges::stable_partition(order, [&](uint32_t p) { return !env.parameters.all()[p].expert; });
+  const std::vector<uint32_t> of_experts(experts.begin(), experts.end());
+  order.erase(experts.begin(), experts.end());
+  for (const auto& kind : {order, of_experts}) {
+    for (auto& bucket : AssignBuckets(kind, sizes, caps)) buckets.push_back(std::move(bucket));
+  }
+  return buckets;
+}
+
+int64_t DividedElements(const Environment& env) {
+  return DivCeil(env.parameters.elements(false), env.wiring.Copies(false).size) +
+         DivCeil(env.parameters.elements(true), env.wiring.Copies(true).size);
 }
 
 }  // namespace simulate

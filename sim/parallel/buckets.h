@@ -19,4 +19,11 @@ struct BucketCaps {
 [[nodiscard]] std::vector<std::vector<uint32_t>> AssignBuckets(const std::vector<uint32_t>& order,
                                                                const std::vector<Bytes>& sizes, const BucketCaps& caps);
 
+// The same for dense parameters and then for experts', which have fewer copies, apart: every bucket holds one kind.
+[[nodiscard]] std::vector<std::vector<uint32_t>> BucketsByCopies(const Environment& environment, const std::vector<Bytes>& sizes,
+                                                                 const BucketCaps& caps);
+
+// Parameters of this rank that it updates when optimizer state is divided over all copies of each.
+[[nodiscard]] int64_t DividedElements(const Environment& environment);
+
 }  // namespace simulate

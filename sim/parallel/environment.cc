@@ -36,9 +36,11 @@ ParameterTable::ParameterTable(const Model& model, const std::vector<uint32_t>& 
   }
 }
 
-int64_t ParameterTable::elements() const {
+int64_t ParameterTable::elements() const { return elements(false) + elements(true); }
+
+int64_t ParameterTable::elements(bool of_experts) const {
   int64_t sum = 0;
-  for (const auto& parameter : parameters_) sum += parameter.elements;
+  for (const auto& parameter : parameters_) sum += parameter.expert == of_experts ? parameter.elements : 0;
   return sum;
 }
 

@@ -49,6 +49,8 @@ struct Wiring {
   Channel embedding;           // first and last stage, tied embeddings
   Channel expert;
   Channel expert_data;
+  // The ranks that hold copies of a parameter: of an expert's, those at equal places of different sets of experts.
+  [[nodiscard]] const Channel& Copies(bool of_expert) const { return of_expert && expert.size > 1 ? expert_data : data; }
 };
 
 // One parameter tensor of this rank. A tied weight is one parameter with several contributions.
@@ -67,6 +69,7 @@ class ParameterTable {
   [[nodiscard]] const std::vector<ParameterInfo>& all() const { return parameters_; }
   [[nodiscard]] uint32_t Id(uint32_t use, uint32_t index) const { return ids_[use][index]; }
   [[nodiscard]] int64_t elements() const;
+  [[nodiscard]] int64_t elements(bool of_experts) const;
 
  private:
   std::vector<ParameterInfo> parameters_;

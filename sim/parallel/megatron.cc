@@ -9,7 +9,8 @@
 //                    or of everything at the end. Buckets of max(40e6, 1e6 x ranks) parameters.
 //   Weights          gathered bucket by bucket beside the next step's forward (overlap_param_gather), or after the
 //                    optimizer.
-//   State per weight distributed over d ranks, bf16: 2 + 4 + 12/d bytes; not distributed: 18.
+//   State per weight distributed over d ranks, bf16: 2 + 4 + 12/d bytes; not distributed: 18. Of an expert's weight d are the
+//                    ranks at equal places of different sets of experts (expert data parallel): 1 if there is one set.
 #include <algorithm>
 
 #include "sim/parallel/buckets.h"
@@ -31,14 +32,14 @@ class Megatron : public DataParallel {
     std::vector<Bytes> sizes;
     for (const auto& p : all) sizes.emplace_back(p.elements);
     const int64_t cap = spec().overlap ? std::max<int64_t>(40'000'000, 1'000'000 * wires_.data.size) : environment.parameters.elements();
-    buckets_ = AssignBuckets(GradientOrder(environment), sizes, {.first_bytes = cap, .bytes = cap});
+    buckets_ = BucketsByCopies(environment, sizes, {.first_bytes = cap, .bytes = cap});
     for (uint32_t b = 0; b < buckets_.size(); ++b) {
       int64_t elements = 0;
       for (const uint32_t parameter : buckets_[b]) {
         bucket_of_[parameter] = b;
         elements += all[parameter].elements;
       }
-      bucket_elements_.push_back(RoundUp(elements, wires_.data.size));
+      bucket_elements_.push_back(RoundUp(elements, Copies(b).size));
     }
     reduced_.resize(buckets_.size());
     gathered_.resize(buckets_.size());
@@ -93,7 +94,7 @@ class Megatron : public DataParallel {
     EmitOptimizerStep(env_, load);
     if (distributed_ && !GathersAhead() && wires_.data.size > 1) {
       for (size_t b = 0; b < buckets_.size(); ++b) GatherWeights(b);
-      writer().Wait(wires_.compute, gathered_.back());
+      for (const TaskRef& gathered : gathered_) writer().Wait(wires_.compute, gathered);
     }
     // zero_grad_buffer: the buffer is kept and filled with zeros
     writer().Kernel(wires_.compute, "zero gradient buffer", ZeroWork(), HostCall::kZeroGrad);
@@ -109,7 +110,11 @@ class Megatron : public DataParallel {
 
  private:
   [[nodiscard]] int64_t Local() const {
-    return distributed_ ? DivCeil(env_.parameters.elements(), wires_.data.size) : env_.parameters.elements();
+    return distributed_ ? DividedElements(env_) : env_.parameters.elements();
+  }
+  // Who holds copies of this bucket's parameters.
+  [[nodiscard]] const Channel& Copies(size_t bucket) const {
+    return wires_.Copies(env_.parameters.all()[buckets_[bucket].front()].expert);
   }
   [[nodiscard]] bool GathersAhead() const { return distributed_ && spec().overlap && wires_.data.size > 1; }
   [[nodiscard]] KernelWork ZeroWork() const {
@@ -122,18 +127,22 @@ class Megatron : public DataParallel {
   }
 
   void Reduce(uint32_t bucket) {
+    const Channel& copies = Copies(bucket);
+    if (copies.size == 1) return;
     const CollectiveCall call{.op = distributed_ ? CollectiveOp::kReduceScatter : CollectiveOp::kAllReduce,
-                              .communicator = wires_.data.communicator,
+                              .communicator = copies.communicator,
                               .bytes = SizeOf(gradient_type_, bucket_elements_[bucket]), .dtype = gradient_type_};
-    reduced_[bucket] = writer().CollectiveFrom(wires_.compute, wires_.data.stream,
+    reduced_[bucket] = writer().CollectiveFrom(wires_.compute, copies.stream,
                                                distributed_ ? "gradient reduce_scatter" : "gradient all_reduce", call);
   }
 
   void GatherWeights(size_t bucket) {
-    const CollectiveCall call{.op = CollectiveOp::kAllGather, .communicator = wires_.data.communicator,
+    const Channel& copies = Copies(bucket);
+    if (copies.size == 1) return;
+    const CollectiveCall call{.op = CollectiveOp::kAllGather, .communicator = copies.communicator,
                               .bytes = SizeOf(precision().parameters, bucket_elements_[bucket]),
                               .dtype = precision().parameters};
-    gathered_[bucket] = writer().CollectiveFrom(wires_.compute, wires_.data.stream, "weight all_gather", call);
+    gathered_[bucket] = writer().CollectiveFrom(wires_.compute, copies.stream, "weight all_gather", call);
   }
 
   bool distributed_;

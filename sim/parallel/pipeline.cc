@@ -31,7 +31,7 @@ PipelineShape PipelineShapeOf(const Scenario& scenario) {
 std::vector<std::vector<uint32_t>> SplitIntoStages(const Model& model, int64_t virtual_stages, PipelinePartition partition) {
   std::vector<uint32_t> blocks;  // the items that are spread
   for (uint32_t use = 0; use < model.uses.size(); ++use) {
-    if (model.uses[use].block || partition == PipelinePartition::kLayers) blocks.push_back(use);
+    if (model.uses[use].block || partition != PipelinePartition::kBlocks) blocks.push_back(use);
   }
   if (partition == PipelinePartition::kLayers) blocks.push_back(blocks.back());  // final norm and head
   const auto count = static_cast<int64_t>(blocks.size());

@@ -27,8 +27,7 @@ class Replicated : public DataParallel {
   explicit Replicated(Environment& environment)
       : DataParallel(environment), wrapped_(wires_.data.size > 1), gradients_(environment.parameters.all().size(), kNoBuffer) {
     if (!wrapped_) return;
-    buckets_ = AssignBuckets(GradientOrder(environment), SizesOf(environment),
-                             {spec().first_bucket_bytes, spec().bucket_bytes});
+    buckets_ = BucketsByCopies(environment, SizesOf(environment), {spec().first_bucket_bytes, spec().bucket_bytes});
     bucket_of_.resize(gradients_.size());
     arrived_.resize(buckets_.size(), 0);
     for (uint32_t b = 0; b < buckets_.size(); ++b) {
@@ -130,10 +129,12 @@ class Replicated : public DataParallel {
   void Reduce(uint32_t bucket) {
     reduced_.resize(buckets_.size());
     if (first_bucket_ != kNoBuffer) writer().Free(std::exchange(first_bucket_, kNoBuffer));
-    const CollectiveCall call{.op = CollectiveOp::kAllReduce, .communicator = wires_.data.communicator,
+    const Channel& copies = wires_.Copies(env_.parameters.all()[buckets_[bucket].front()].expert);
+    if (copies.size == 1) return;
+    const CollectiveCall call{.op = CollectiveOp::kAllReduce, .communicator = copies.communicator,
                               .bytes = SizeOf(precision().parameters, ElementsOf(buckets_[bucket])),
                               .dtype = precision().parameters};
-    reduced_[bucket] = writer().CollectiveFrom(wires_.compute, wires_.data.stream, "gradient all_reduce", call);
+    reduced_[bucket] = writer().CollectiveFrom(wires_.compute, copies.stream, "gradient all_reduce", call);
   }
 
   bool wrapped_;

@@ -27,14 +27,14 @@ class Zero : public DataParallel {
         gradients_(environment.parameters.all().size(), kNoBuffer), bucket_of_(gradients_.size(), 0) {
     std::vector<Bytes> sizes;
     for (const auto& p : environment.parameters.all()) sizes.emplace_back(p.elements);
-    buckets_ = AssignBuckets(GradientOrder(environment), sizes, {.first_bytes = kBucketElements, .bytes = kBucketElements});
+    buckets_ = BucketsByCopies(environment, sizes, {.first_bytes = kBucketElements, .bytes = kBucketElements});
     for (uint32_t b = 0; b < buckets_.size(); ++b) {
       elements_.push_back(0);
       for (const uint32_t parameter : buckets_[b]) {
         bucket_of_[parameter] = b;
         elements_[b] += environment.parameters.all()[parameter].elements;
       }
-      elements_[b] = RoundUp(elements_[b], Ranks());
+      elements_[b] = RoundUp(elements_[b], Copies(b).size);
     }
     arrived_.resize(buckets_.size(), 0);
     reduced_.resize(buckets_.size());
@@ -52,7 +52,7 @@ class Zero : public DataParallel {
   void FinishGradients() override {
     for (uint32_t b = 0; b < buckets_.size(); ++b) {
       if (!divides_gradients_ && !spec().reduce_scatter) {
-        AllReduce(elements_[b]);
+        AllReduce(b);
         continue;
       }
       if (!divides_gradients_) Reduce(b);
@@ -69,8 +69,9 @@ class Zero : public DataParallel {
       load.copy = precision().parameters;
     }
     EmitOptimizerStep(env_, load);
-    for (uint32_t b = 0; b < buckets_.size() && Ranks() > 1; ++b) {
-      writer().Wait(wires_.compute, Communicate(CollectiveOp::kAllGather, "weight all_gather", precision().parameters, elements_[b]));
+    for (uint32_t b = 0; b < buckets_.size(); ++b) {
+      if (Copies(b).size == 1) continue;
+      writer().Wait(wires_.compute, Communicate(CollectiveOp::kAllGather, "weight all_gather", precision().parameters, b));
     }
     writer().HostWork(HostCall::kZeroGrad, static_cast<int>(gradients_.size()));
     for (BufferId& gradient : gradients_) {
@@ -102,28 +103,33 @@ class Zero : public DataParallel {
     if (++arrived_[bucket] < buckets_[bucket].size()) return;
     Reduce(bucket);
     if (!spec().overlap) writer().Wait(wires_.compute, reduced_[bucket]);
-    Copy(wires_.data.stream, "bucket to partition", elements_[bucket] / Ranks(), precision().gradients, type, HostCall::kOperator);
+    Copy(Copies(bucket).size > 1 ? Copies(bucket).stream : wires_.compute, "bucket to partition", elements_[bucket] / Copies(bucket).size, precision().gradients, type, HostCall::kOperator);
   }
 
  private:
-  [[nodiscard]] int64_t Ranks() const { return wires_.data.size; }
-  [[nodiscard]] int64_t Local() const { return DivCeil(env_.parameters.elements(), Ranks()); }
+  // Who holds copies of this bucket's parameters.
+  [[nodiscard]] const Channel& Copies(size_t bucket) const {
+    return wires_.Copies(env_.parameters.all()[buckets_[bucket].front()].expert);
+  }
+  [[nodiscard]] int64_t Local() const { return DividedElements(env_); }
   void Hold(DType type, int64_t elements, MemoryCategory category, const char* name) {
     writer().Allocate(SizeOf(type, elements), category, wires_.compute, name);
   }
-  TaskRef Communicate(CollectiveOp op, const char* name, DType type, int64_t elements) {
-    const CollectiveCall call{.op = op, .communicator = wires_.data.communicator, .bytes = SizeOf(type, elements), .dtype = type};
-    return writer().CollectiveFrom(wires_.compute, wires_.data.stream, name, call);
+  TaskRef Communicate(CollectiveOp op, const char* name, DType type, uint32_t bucket) {
+    const Channel& copies = Copies(bucket);
+    const CollectiveCall call{.op = op, .communicator = copies.communicator, .bytes = SizeOf(type, elements_[bucket]), .dtype = type};
+    return writer().CollectiveFrom(wires_.compute, copies.stream, name, call);
   }
   void Reduce(uint32_t bucket) {
-    if (Ranks() == 1) return;
-    reduced_[bucket] = Communicate(CollectiveOp::kReduceScatter, "gradient reduce_scatter", precision().gradient_reduction, elements_[bucket]);
+    if (Copies(bucket).size == 1) return;
+    reduced_[bucket] = Communicate(CollectiveOp::kReduceScatter, "gradient reduce_scatter", precision().gradient_reduction, bucket);
   }
 
   // allreduce_no_retain: the bucket's gradients flattened and divided by the ranks, cast to the type that travels, summed,
   // and copied back, all on the compute stream.
-  void AllReduce(int64_t elements) {
-    if (Ranks() == 1) return;
+  void AllReduce(uint32_t bucket) {
+    if (Copies(bucket).size == 1) return;
+    const int64_t elements = elements_[bucket];
     const DType type = precision().parameters, travels = precision().gradient_reduction;
     const BufferId flat = writer().Allocate(SizeOf(type, elements), MemoryCategory::kCommunicationBuffers, wires_.compute, "flat gradients");
     Copy(wires_.compute, "flatten gradients", elements, type, type, HostCall::kOperator);
@@ -133,7 +139,7 @@ class Zero : public DataParallel {
       wide = writer().Allocate(SizeOf(travels, elements), MemoryCategory::kCommunicationBuffers, wires_.compute, "cast gradients");
       Copy(wires_.compute, "cast gradients", elements, travels, type, HostCall::kOperator);
     }
-    writer().Wait(wires_.compute, Communicate(CollectiveOp::kAllReduce, "gradient all_reduce", travels, elements));
+    writer().Wait(wires_.compute, Communicate(CollectiveOp::kAllReduce, "gradient all_reduce", travels, bucket));
     if (wide != kNoBuffer) {
       Copy(wires_.compute, "gradients back", elements, type, travels, HostCall::kOperator);
       writer().Free(wide);

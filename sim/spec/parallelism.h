@@ -30,9 +30,11 @@ struct DataParallelSpec {
 
 enum class PipelineScheduleKind : uint8_t { kGpipe, k1F1B, kInterleaved1F1B, kZeroBubbleH1, kZeroBubbleV, kDualPipe };
 
-// What counts when layers are dealt out to stages: kBlocks, the transformer blocks alone (Megatron-LM); kLayers, embedding,
-// blocks, final norm and head as one each, leftovers to the first stages (DeepSpeed's PipelineModule, method `uniform`).
-enum class PipelinePartition : uint8_t { kBlocks, kLayers };
+// What counts when layers are dealt out to stages: kBlocks, the transformer blocks alone (Megatron-LM); kEnds, embedding and
+// head as one block each, so that the first and the last stage have one fewer (Megatron-LM's account_for_embedding_in_ and
+// account_for_loss_in_pipeline_split; Llama 3 405B, section 3.3.2); kLayers, the final norm too, leftovers to the first
+// stages (DeepSpeed's PipelineModule, method `uniform`).
+enum class PipelinePartition : uint8_t { kBlocks, kEnds, kLayers };
 
 struct PipelineSpec {
   int64_t stages = 1;

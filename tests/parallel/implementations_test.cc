@@ -44,6 +44,11 @@ TEST_CASE("pipelines of layers count embedding, final norm and head") {
   // 40 blocks: 10 each, and the ends on top. 43 items: 11, 11, 11, 10; the last has 8 blocks, the norm and the head (one use).
   CHECK(Sizes(SplitIntoStages(model, 4)) == std::vector<size_t>{11, 10, 10, 11});
   CHECK(Sizes(SplitIntoStages(model, 4, PipelinePartition::kLayers)) == std::vector<size_t>{11, 11, 11, 9});
+  // Llama 3 405B: 126 blocks on 16 stages, one fewer on the first and on the last (The Llama 3 Herd of Models, section 3.3.2).
+  const Model llama = BuildModel(TinyGpt(1, 126).model, TinyGpt(1, 126).training);
+  const auto ends = SplitIntoStages(llama, 16, PipelinePartition::kEnds);
+  CHECK(Sizes(ends) == std::vector<size_t>(16, 8));  // 7 blocks and an end on the outer two
+  CHECK(ends.back().back() + 1 == llama.uses.size());
   // As many stages as blocks: the head stays on the last.
   CHECK(Sizes(SplitIntoStages(BuildModel(TinyGpt(1, 4).model, TinyGpt(1, 4).training), 4, PipelinePartition::kLayers)) ==
         std::vector<size_t>{2, 2, 1, 1});

@@ -1,0 +1,77 @@
+// Experts have fewer copies than the other parameters, and tensor-parallel ranks exchange their own tokens only.
+#include <catch2/catch.hpp>
+
+#include "tests/parallel/fixture.h"
+
+using namespace simulate;
+
+namespace {
+
+constexpr int64_t kBlocks = 2, kHidden = 256, kWidth = 1024, kExperts = 8;
+
+Scenario Moe(int64_t gpus, int64_t expert) {
+  Scenario s = TinyGpt(gpus, kBlocks);
+  s.model.family = ModelFamily::kMixtral;
+  s.model.gated_mlp = true;
+  s.model.attention_bias = s.model.mlp_bias = s.model.norm_bias = false;
+  s.model.experts.num_local_experts = kExperts;
+  s.model.experts.num_experts_per_tok = 2;
+  s.training.runtime = Runtime::kMegatron;
+  s.training.precision = {.name = "custom", .parameters = DType::kBf16, .compute = DType::kBf16, .gradients = DType::kFp32,
+                          .gradient_reduction = DType::kFp32, .master_weights = DType::kFp32, .optimizer = DType::kFp32};
+  s.parallelism.expert = expert;
+  s.parallelism.data.strategy = DataStrategy::kZero1;
+  return s;
+}
+
+// Of one expert in all blocks: gate, up and down.
+constexpr int64_t kOneExpert = kBlocks * 3 * kHidden * kWidth;
+
+int64_t DenseParameters(const Scenario& s) { return ParameterCount(s) - kExperts * kOneExpert; }
+
+}  // namespace
+
+TEST_CASE("the distributed optimizer divides an expert's state by its copies alone") {
+  // 8 ranks. Experts over e of them: each rank holds 8 / e experts, of which there are 8 / e copies; so it keeps 12 bytes
+  // for each weight of one expert, whatever e is, and 12 / 8 for each dense weight.
+  for (const Runtime runtime : {Runtime::kMegatron, Runtime::kEager}) {
+    for (const int64_t expert : {1, 2, 4, 8}) {
+      Scenario s = Moe(8, expert);
+      s.training.runtime = runtime;
+      const MemoryTotals memory = MemoryOf(BuildProgram(s));
+      const auto state = memory.persistent.at(MemoryCategory::kOptimizerState) + memory.persistent.at(MemoryCategory::kMasterWeights);
+      const double expected = 12.0 * (static_cast<double>(DenseParameters(s)) / 8 + static_cast<double>(kOneExpert));
+      CHECK(static_cast<double>(state.value()) == Approx(expected).margin(24));
+      CHECK(memory.persistent.at(MemoryCategory::kParameters) ==
+            SizeOf(DType::kBf16, DenseParameters(s) + kExperts / expert * kOneExpert));
+    }
+  }
+}
+
+TEST_CASE("gradients of experts are summed over their copies") {
+  // One set of experts: nothing to sum but the dense gradients. Two sets: each rank's four experts between two ranks.
+  const auto scattered = [](const Scenario& s) { return BytesOf(BuildProgram(s), CollectiveOp::kReduceScatter).value(); };
+  const Scenario one = Moe(8, 8), two = Moe(8, 2);
+  CHECK(scattered(one) == Approx(4 * DenseParameters(one)).margin(4 * 8));
+  CHECK(scattered(two) == Approx(4 * (DenseParameters(two) + 4 * kOneExpert)).margin(4 * 16));
+  Scenario ddp = Moe(8, 8);
+  ddp.training.runtime = Runtime::kEager;
+  ddp.parallelism.data.strategy = DataStrategy::kDdp;
+  CHECK(BytesOf(BuildProgram(ddp), CollectiveOp::kAllReduce) == SizeOf(DType::kBf16, DenseParameters(ddp)));
+}
+
+TEST_CASE("with sequence parallelism every rank exchanges its part of the sequence") {
+  // 2 x 128 tokens of 256 in 16 bits, each to two experts; there and back, forward and backward, per block.
+  constexpr int64_t kRows = 2 * 128 * 2 * kHidden * 2;
+  CHECK(BytesOf(BuildProgram(Moe(8, 4)), CollectiveOp::kAllToAll) == Bytes(4 * kBlocks * kRows));
+  Scenario s = Moe(8, 4);
+  s.parallelism.tensor = 2;
+  s.parallelism.sequence_parallel = true;
+  const Program program = BuildProgram(s);
+  CHECK(BytesOf(program, CollectiveOp::kAllToAll) == Bytes(4 * kBlocks * kRows / 2));
+  // What arrived is gathered over the tensor-parallel ranks, twice the sequence (two experts a token), and scattered back.
+  const auto calls = Collectives(program);
+  const auto whole = [&](CollectiveOp op) { return std::ranges::count_if(calls, [&](const CollectiveCall& c) { return c.op == op && c.bytes == Bytes(kRows); }); };
+  CHECK(whole(CollectiveOp::kAllGather) == 2 * kBlocks);
+  CHECK(whole(CollectiveOp::kReduceScatter) == 2 * kBlocks);
+}
