@@ -1,4 +1,5 @@
 // Laws that every collective on every cluster keeps.
+#include <bit>
 #include <catch2/catch.hpp>
 
 #include "sim/base/random.h"
@@ -214,4 +215,50 @@ TEST_CASE("a degraded link slows the collectives over it, a failed NIC leaves it
   CHECK(time_with({{"node0.nic1", "switch", 0.5}}) == Approx(2.0 * healthy));
   CHECK(time_with({{"node0.nic1", "switch", 0.0}}) > healthy);
   CHECK(time_with({{"node0.nic1", "switch", 0.0}}) <= 2.01 * healthy);
+}
+
+TEST_CASE("bytes over every cut between nodes cover what both sides must tell each other") {
+  // What must leave a set of k of n members, per byte of size: their parts (all-gather), their sums of the others' parts
+  // (reduce-scatter), a sum of everything (all-reduce), a part for every pair (all-to-all); a broadcast crosses one way.
+  const auto least_out = [](CollectiveOp op, double k, double n) {
+    switch (op) {
+      case CollectiveOp::kAllGather: return k / n;
+      case CollectiveOp::kReduceScatter: return (n - k) / n;
+      case CollectiveOp::kAllReduce: return 1.0;
+      case CollectiveOp::kAllToAll: return k * (n - k) / n;
+      default: return 0.0;
+    }
+  };
+  for (uint64_t draw = 0; draw < 30; ++draw) {
+    const HardwareSpec h = Machine(draw);
+    const auto nodes = static_cast<uint32_t>(2 + draw % 4);
+    const auto n = static_cast<uint32_t>(h.node.accelerators) * nodes;
+    const Topology topology(h, n);
+    const CollectiveModel model(h, topology);
+    const std::vector<uint32_t> group = toy::Ranks(n);
+    constexpr double kSize = 1 << 24;
+    for (const CollectiveOp op : kOps) {
+      const CollectiveRequest request{op, Bytes(1 << 24), {group}};
+      for (const CollectiveCost& cost : model.Options(request)) {
+        const std::vector<LinkLoad> loads = LoadsOf(model.Messages(request, cost));
+        for (uint32_t cut = 1; cut + 1 < (1u << nodes); ++cut) {  // every set of nodes; switches between nodes are outside
+          const auto inside = [&](VertexId v) {
+            const std::string name = topology.VertexName(v);
+            return name.rfind("node", 0) == 0 && ((cut >> std::stoul(name.substr(4))) & 1) != 0;
+          };
+          double out = 0.0, in = 0.0;
+          for (const LinkLoad& load : loads) {
+            const Link& link = topology.links()[load.link];
+            if (inside(link.from) && !inside(link.to)) out += load.bytes;
+            if (!inside(link.from) && inside(link.to)) in += load.bytes;
+          }
+          const double k = static_cast<double>(std::popcount(cut)) * static_cast<double>(h.node.accelerators);
+          INFO(draw << " " << Name(op) << " " << Name(cost.algorithm) << " " << nodes << " nodes, cut " << cut);
+          CHECK(out >= kSize * least_out(op, k, n) * (1.0 - 1e-9));
+          CHECK(in >= kSize * least_out(op, n - k, n) * (1.0 - 1e-9));
+          if (op == CollectiveOp::kBroadcast) CHECK(out + in >= kSize * (1.0 - 1e-9));
+        }
+      }
+    }
+  }
 }
