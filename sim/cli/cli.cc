@@ -11,6 +11,7 @@
 
 #include "CLI/CLI.hpp"
 #include "sim/cli/check_command.h"
+#include "sim/cli/replay_command.h"
 #include "sim/cli/run_command.h"
 #include "sim/cli/study_commands.h"
 #include "sim/config/search_path.h"
@@ -89,6 +90,7 @@ int RunCommandLine(int argc, char** argv) {
   AddCollectiveCommand(app, command);
   AddTopologyCommand(app, command);
   AddCalibrateCommand(app, command);
+  AddReplayCommand(app, command);
   try {
     const int code = Parse(app, argc, argv, command);
     return Print(out.str(), code);

@@ -10,6 +10,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "sim/cli/chakra_export.h"
 #include "sim/cli/common.h"
 #include "sim/cli/terminal.h"
 #include "sim/cli/write_file.h"
@@ -35,6 +36,7 @@ struct Options : CommonOptions {
   std::string output;
   std::string trace;
   std::string html;
+  ChakraOptions chakra;
 };
 
 std::string Render(const Options& options, const Command& command, const Study& study, const std::vector<Report>& reports) {
@@ -64,14 +66,19 @@ bool EndsWith(const std::string& text, const std::string& end) {
   return text.size() > end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
-// A trace and a page's timeline show one point: the sweep's last that fits in memory.
-void WriteTimeline(const Options& options, const Study& study, const std::vector<Report>& reports, Diagnostics& diagnostics) {
+// A trace, execution traces and a page's timeline show one point: the sweep's last that fits in memory.
+void WriteTimeline(const Options& options, const Study& study, const std::vector<Report>& reports, Command& command,
+                   Diagnostics& diagnostics) {
   size_t shown = reports.size() - 1;
   while (shown > 0 && reports[shown].out_of_memory) --shown;
   const Simulation simulation = Simulate(study.points[shown], {options.unfold});
   if (!options.trace.empty()) {
     const auto write = EndsWith(options.trace, ".json") ? WriteChromeTrace : WritePerfettoTrace;
     WriteFile(options.trace, [&](std::ostream& out) { write(simulation.program, simulation.timeline, out); }, diagnostics);
+  }
+  if (!options.chakra.folder.empty()) {
+    Progress progress(command.err, command.err_is_terminal && !options.quiet, "file");
+    ExportChakra(options.chakra, study.points[shown], simulation, progress, diagnostics);
   }
   if (options.html.empty()) return;
   HtmlPage page;
@@ -103,7 +110,9 @@ int Run(const Options& options, Command& command) {
   } else {
     WriteFile(options.output, [&](std::ostream& out) { out << text; }, diagnostics);
   }
-  if (!options.trace.empty() || !options.html.empty()) WriteTimeline(options, *study, reports, diagnostics);
+  if (!options.trace.empty() || !options.html.empty() || !options.chakra.folder.empty()) {
+    WriteTimeline(options, *study, reports, command, diagnostics);
+  }
   if (diagnostics.HasErrors()) {
     command.err << diagnostics.Render();
     return kExitBadInput;
@@ -126,6 +135,12 @@ std::shared_ptr<Options> AddOptions(CLI::App& app) {
   app.add_option("--trace", options->trace, "Write the (last) point's timeline: Perfetto, or Chrome's format if *.json")
       ->type_name("FILE");
   app.add_option("--html", options->html, "Write the result as one self-contained page")->type_name("FILE");
+  auto* chakra = app.add_option("--chakra", options->chakra.folder,
+                                "Write the (last) point's step as Chakra execution traces, a file per rank");
+  chakra->type_name("DIR");
+  app.add_option("--chakra-ranks", options->chakra.ranks, "Whose: all, kinds (one of each kind of rank), or a set such as 0-7,64")
+      ->type_name("RANKS")
+      ->needs(chakra);
   return options;
 }
 

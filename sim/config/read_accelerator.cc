@@ -1,6 +1,6 @@
 #include "sim/config/read_accelerator.h"
 
-#include "sim/config/accelerator_names.h"
+#include "sim/spec/kernel_names.h"
 #include "sim/config/config.h"
 #include "sim/config/file_loader.h"
 

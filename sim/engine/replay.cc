@@ -1,5 +1,6 @@
 #include "sim/engine/replay.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -41,8 +42,11 @@ Replay::Replay(const Program& program, const Plan& plan, const Costs& costs, std
   pressure_ids_.emplace(std::pair<int32_t, int64_t>{0, 0}, 0);
   slowdowns_.emplace_back();
   for (size_t s = 0; s < program.streams.size(); ++s) {
-    if (program.streams[s].kind == StreamKind::kCopy) copy_streams_ |= uint64_t{1} << s;
+    const StreamKind kind = program.streams[s].kind;
+    if (kind == StreamKind::kCopy || kind == StreamKind::kHost) copy_streams_ |= uint64_t{1} << s;
   }
+  recorded_ = std::any_of(program.kernels.begin(), program.kernels.end(),
+                          [](const KernelWork& work) { return work.recorded.value() > 0.0; });
   uint32_t segments = 0;
   for (uint32_t r = 0; r < plan.ranks.size(); ++r) {
     first_segment_.push_back(segments);
@@ -270,16 +274,28 @@ const Replay::Slowdowns& Replay::SlowdownsOf(uint32_t pressure, uint32_t kernel)
   return known;
 }
 
+// Streams whose kernels take nothing from each other: copies, the host's, and what was recorded beside the others already.
+uint64_t Replay::SharingNothing(uint32_t rank) const {
+  uint64_t apart = copy_streams_;
+  if (!recorded_) return apart;
+  for (uint64_t running = ranks_[rank].kernels; running != 0; running &= running - 1) {
+    const auto s = static_cast<size_t>(std::countr_zero(running));
+    if (program_.kernels[streams_[rank * plan_.streams + s].kernel].recorded.value() > 0.0) apart |= uint64_t{1} << s;
+  }
+  return apart;
+}
+
 void Replay::SettleRank(uint32_t rank) {
   RankState& state = ranks_[rank];
   state.dirty = false;
   if (state.pressure_changed) UpdatePressure(state);
-  const int sharing = std::popcount(state.kernels & ~copy_streams_);
+  const uint64_t apart = SharingNothing(rank);
+  const int sharing = std::popcount(state.kernels & ~apart);
   float collective_stretch = 1.0F;
   for (uint64_t running = state.kernels; running != 0; running &= running - 1) {
     const auto s = static_cast<StreamId>(std::countr_zero(running));
     StreamState& stream = At(rank, s);
-    const bool copies = (copy_streams_ >> s & 1) != 0;
+    const bool copies = (apart >> s & 1) != 0;
     const Slowdowns& slow = SlowdownsOf(state.pressure, stream.kernel);
     if (!copies) collective_stretch = std::max(collective_stretch, slow.collective);
     const double stretch = plan_.ranks[rank].stretch * static_cast<double>(slow.kernel) *

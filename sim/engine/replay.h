@@ -114,6 +114,7 @@ class Replay {
   void Complete(uint32_t rank, StreamId stream);
   void Record(uint32_t rank, StreamId stream, const Task& task);
   void MarkRank(uint32_t rank);
+  [[nodiscard]] uint64_t SharingNothing(uint32_t rank) const;
   void SettleRank(uint32_t rank);
   const Slowdowns& SlowdownsOf(uint32_t pressure, uint32_t kernel);
   void Handle(const EventQueue::Batch& batch);
@@ -169,7 +170,8 @@ class Replay {
   absl::flat_hash_map<std::pair<int32_t, int64_t>, uint32_t> pressure_ids_;  // look-up only
   std::vector<CollectivePressure> pressures_;
   std::vector<std::vector<Slowdowns>> slowdowns_;  // [pressure][kernel]
-  uint64_t copy_streams_ = 0;                      // their kernels run on copy engines and share nothing
+  uint64_t copy_streams_ = 0;                      // their kernels run on copy engines or on the host and share nothing
+  bool recorded_ = false;                          // some kernels are as long as they were recorded to be
   std::vector<RankOutcome> outcomes_;
   std::vector<std::vector<Span>> spans_;
   std::vector<uint8_t> record_;

@@ -35,6 +35,7 @@ Load LoadOf(const KernelWork& w, const AcceleratorSpec& a) {
     case KernelKind::kAttention: return {0, 0, 0.8, false};  // multipliers and exponentials take turns
     case KernelKind::kHostCopy:
     case KernelKind::kHostOptimizer: return {};
+    case KernelKind::kRecorded: return {};
     case KernelKind::kMemory:
       return {0, std::min(1.0, MemoryTraffic(w, a) / (MemoryTime(w, a).value() * bandwidth)), 0, ComputesAddresses(w.access)};
   }
@@ -44,7 +45,7 @@ Load LoadOf(const KernelWork& w, const AcceleratorSpec& a) {
 }  // namespace
 
 Slowdown SideBySide(const KernelWork& work, const CollectivePressure& pressure, const AcceleratorSpec& a) {
-  if (pressure.cores == 0) return {};
+  if (pressure.cores == 0 || work.kind == KernelKind::kRecorded) return {};
   const ContentionCalibration& c = a.calibration.contention;
   const Load load = LoadOf(work, a);
   const double units = static_cast<double>(a.compute_units);

@@ -8,6 +8,7 @@
 #include "sim/kernel/contention.h"
 #include "sim/kernel/gemm.h"
 #include "sim/kernel/memory_bound.h"
+#include "sim/kernel/recorded.h"
 #include "sim/kernel/variation.h"
 
 namespace simulate {
@@ -19,6 +20,7 @@ Seconds KernelTime(const KernelWork& work, const AcceleratorSpec& accelerator) {
     case KernelKind::kMemory: return MemoryTime(work, accelerator);
     case KernelKind::kHostCopy:
     case KernelKind::kHostOptimizer: return {};  // not the accelerator's: KernelModel
+    case KernelKind::kRecorded: return RecordedTime(work, accelerator);
   }
   return {};
 }
@@ -34,6 +36,8 @@ KernelCost KernelModel::Cost(const KernelWork& work) const {
     SIM_CHECK(rate.value() > 0.0, "the node file says nothing of its host, and config/ let it pass");
     return {(work.read + work.written) / rate, Confidence::kCoarse};
   }
+  // Nobody says that it was recorded on this very part.
+  if (work.kind == KernelKind::kRecorded) return {KernelTime(work, accelerator_), Confidence::kCoarse};
   // Attention shares the clock that the products of a step leave it (power.h); the slowest chip sets the pace (variation.h).
   const double clock = work.kind == KernelKind::kAttention ? 1.0 + c.power.shared : 1.0;
   const double pace = work.kind == KernelKind::kMemory ? 1.0 : slowest_chip_;

@@ -1,5 +1,6 @@
 #include "sim/program/builder.h"
 
+#include <bit>
 #include <limits>
 #include <utility>
 
@@ -31,7 +32,8 @@ size_t WorkHash::operator()(const KernelWork& w) const {
   const AttentionShape& a = w.attention;
   return Mix(w.kind, w.dtype, g.batch, g.m, g.n, g.k, g.pass, a.batch, a.query_heads, a.key_value_heads,
              a.query_length, a.key_length, a.head_dim, a.causal, a.backward, w.access, w.rows, w.columns,
-             w.read.value(), w.written.value());
+             w.read.value(), w.written.value(), std::bit_cast<uint64_t>(w.recorded.value()),
+             std::bit_cast<uint64_t>(w.flops.value()));
 }
 size_t WorkHash::operator()(const CollectiveCall& c) const {
   return Mix(c.op, c.communicator, c.bytes.value(), c.dtype);

@@ -49,6 +49,8 @@ class ProgramBuilder {
   void AssignRanks(std::vector<uint32_t> program_of_rank);
   void SetTotals(const StepTotals& totals);
   [[nodiscard]] Program Build() &&;  // validates
+  // Without names and programs that the caller keeps itself; he validates.
+  [[nodiscard]] Program Release() && { return std::move(program_); }
 
  private:
   Program program_;

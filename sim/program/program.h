@@ -67,6 +67,7 @@ struct Instruction {
   uint32_t layer = 0;  // index of the layer or unit, for reports
 };
 
+// kHost: a thread of a recorded trace, whose operators take time of their own beside the device.
 enum class StreamKind : uint8_t { kCompute, kCommunication, kCopy, kHost };
 struct Stream {
   std::string name;

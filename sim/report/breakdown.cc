@@ -139,6 +139,9 @@ class Walk {
       }
       default: break;
     }
+    if (program_.streams[instruction.stream].kind == StreamKind::kHost) {
+      return Add(instruction.phase == Phase::kOptimizer ? Part::kOptimizer : Part::kHostBound, from, to);
+    }
     if (!OnCompute(i)) return AddExposed("copy", from, to);
     const bool optimizer = instruction.phase == Phase::kOptimizer;
     Add(optimizer ? Part::kOptimizer : Part::kCompute, from, to);

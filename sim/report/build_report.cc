@@ -31,6 +31,7 @@ const char* ClassName(const KernelWork& work) {
     case KernelKind::kMemory: return kMemoryBoundClass;
     case KernelKind::kHostCopy: return "copies to and from the host";
     case KernelKind::kHostOptimizer: return "optimizer on the host";
+    case KernelKind::kRecorded: return "recorded work";
   }
   return "";
 }
@@ -42,6 +43,8 @@ std::vector<TrustNote> Trust(const Program& program, const Timeline& timeline, c
   std::map<std::pair<std::string, Confidence>, double> seconds;
   for (const Span& span : rank.spans) {
     const Instruction& i = code.instructions[span.instruction];
+    const bool host = program.streams[i.stream].kind == StreamKind::kHost && i.kind == InstructionKind::kKernel;
+    if (host && program.kernels[i.object].kind == KernelKind::kRecorded) continue;  // operators, beside the device
     const double taken = (span.end - span.start).seconds().value();
     if (i.kind == InstructionKind::kKernel) {
       seconds[{ClassName(program.kernels[i.object]), timeline.kernels[i.object].confidence}] += taken;

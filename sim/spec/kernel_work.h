@@ -15,6 +15,7 @@ enum class KernelKind : uint8_t {
   kMemory,     // bound by memory traffic: elementwise, norms, softmax, casts, embedding, loss, optimizer
   kHostCopy,   // `read` bytes between this accelerator and its host's pinned memory, either way
   kHostOptimizer,  // the optimizer step on the host's processors: bytes of the host's memory
+  kRecorded,   // of a trace that someone else wrote: its measured time, or FLOPs and bytes alone
 };
 
 // The kernel that moves the bytes: decides the share of the bandwidth it reaches, and what it spends on
@@ -109,6 +110,7 @@ struct KernelWork {
   Flops flops;                         // arithmetic as counted by convention: 2 per multiply-add
   Bytes read;                          // from device memory, each operand once
   Bytes written;
+  Seconds recorded;                    // kRecorded: as measured, whatever ran beside it; 0: a roofline of flops and bytes
   auto operator<=>(const KernelWork&) const = default;
 };
 

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "sim/config/accelerator_names.h"
+#include "sim/spec/kernel_names.h"
 #include "sim/kernel/contention.h"
 #include "sim/kernel/kernel_model.h"
 #include "sim/study/minimise.h"

@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
-#include "sim/config/accelerator_names.h"
+#include "sim/spec/kernel_names.h"
 
 namespace simulate {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "sim/config/accelerator_names.h"
+#include "sim/spec/kernel_names.h"
 
 namespace simulate {
 namespace {

@@ -1,4 +1,4 @@
-// The names that accelerator files and measurements give to kernels and host calls.
+// The names that accelerator files, measurements and execution traces give to kernels and host calls.
 #pragma once
 
 #include <array>
