@@ -350,6 +350,10 @@ class DryRun {
 
 void CheckProgress(const Program& program, const std::vector<ProgramSource>& sources, Diagnostics& diagnostics) {
   constexpr size_t kShown = 8;
+  constexpr size_t kMostSteps = 100'000'000;  // beyond: exports of ours, of many thousand ranks
+  size_t steps = 0;
+  for (const uint32_t p : program.program_of_rank) steps += program.programs[p].instructions.size();
+  if (steps > kMostSteps) return;
   const auto stuck = DryRun(program).Run();
   if (stuck.empty()) return;
   Diagnostic& d = diagnostics.Error(

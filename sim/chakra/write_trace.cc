@@ -31,13 +31,15 @@ chakra::CollectiveCommType CommType(CollectiveOp op) {
   return chakra::ALL_TO_ALL;
 }
 
-// Number of a communicator's first group; groups count from 1, since 0 is everybody to ASTRA-sim.
+// Number of a communicator's first group. They count from 1, since 0 is everybody to ASTRA-sim, which multiplies them by
+// a million in 32 bits: those of one rank alone get none.
 std::vector<int64_t> FirstGroupNumbers(const Program& program) {
   std::vector<int64_t> first;
   int64_t next = 1;
   for (const Communicator& c : program.communicators) {
     first.push_back(next);
-    next += static_cast<int64_t>(c.groups.size());
+    const bool communicates = std::any_of(c.groups.begin(), c.groups.end(), [](const auto& g) { return g.size() > 1; });
+    if (communicates) next += static_cast<int64_t>(c.groups.size());
   }
   return first;
 }
@@ -81,7 +83,9 @@ class RankWriter {
         case InstructionKind::kHostWait: WriteHost(i, TracePart::kHostWait); break;
         case InstructionKind::kAllocate:
         case InstructionKind::kFree: break;
-        default:
+        case InstructionKind::kKernel:
+        case InstructionKind::kCollective:
+        case InstructionKind::kTransfer:
           while (span < entry_.spans.size() && entry_.spans[span].instruction < at) ++span;
           WriteLaunch(at, i, span < entry_.spans.size() ? entry_.spans[span] : Span{});
       }

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "sim/config/read_cluster.h"
+#include "sim/kernel/host_side.h"
 
 namespace simulate {
 

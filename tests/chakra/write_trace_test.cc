@@ -78,7 +78,7 @@ TEST_CASE("a trace as another reader sees it: nodes, attributes, dependencies, t
     for (const uint64_t dep : nodes[n].deps) CHECK(dep < n);
   }
   CHECK(nodes[0].type == wire::kMetadata);
-  CHECK(nodes[0].values == "['[{\"pg_name\":\"3\",\"pg_desc\":\"data\",\"ranks\":[0,1],\"group_size\":2}]']");
+  CHECK(nodes[0].values == "['[{\"pg_name\":\"1\",\"pg_desc\":\"data\",\"ranks\":[0,1],\"group_size\":2}]']");
   // Host calls of 2 us each: 0, then 2 and 4 to 6.
   CHECK(nodes[1].attributes.at("is_cpu_op").value == 1);
   CHECK(nodes[1].micros == 2);
@@ -89,7 +89,7 @@ TEST_CASE("a trace as another reader sees it: nodes, attributes, dependencies, t
   CHECK(nodes[2].micros == 3);
   CHECK(nodes[2].attributes.at("comm_type").value == 2);
   CHECK(nodes[2].attributes.at("comm_size").value == 1500);
-  CHECK(nodes[2].attributes.at("pg_name").bytes == "3");
+  CHECK(nodes[2].attributes.at("pg_name").bytes == "1");
   CHECK(nodes[2].attributes.at("is_cpu_op").value == 0);
   CHECK(nodes[2].deps == std::vector<uint64_t>{1});
   // A call on a group of one is no communication.
@@ -123,7 +123,7 @@ TEST_CASE("the other end of a message receives, and groups are listed for ASTRA-
   CHECK(node.attributes.at("comm_dst").value == 1);
   std::ostringstream groups;
   WriteCommGroups(program, groups);
-  CHECK(groups.str() == "{\n\"3\": [0, 1]\n}\n");
+  CHECK(groups.str() == "{\n\"1\": [0, 1]\n}\n");
 }
 
 void WriteAll(const TraceExport& what, const wire::Folder& folder) {
