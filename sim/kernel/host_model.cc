@@ -4,8 +4,8 @@ namespace simulate {
 namespace {
 
 // What is left of an eager call's cost.
-//   compiled    TorchInductor's generated wrapper launches fused kernels one by one: the bare launch stays, dispatch, autograd,
-//               views, casts and module calls are gone.
+//   compiled    TorchInductor's generated Python calls fused kernels and products one by one, each dearer than an eager operator;
+//               there are fewer of them, and views, casts and module calls are gone.
 //   cuda_graph  the whole step is one launch.
 //   megatron    eager PyTorch; its fused kernels are the model's business.
 //   neuron      compiled ahead of time; the host starts one graph per step.
@@ -22,10 +22,9 @@ double Share(HostCall call, Runtime runtime) {
   }
 }
 
-// Compiled code calls a kernel as an eager operator's inner launches are called.
 HostCall Effective(HostCall call, Runtime runtime) {
   const bool dispatched = call == HostCall::kOperator || call == HostCall::kAutogradNode;
-  return runtime == Runtime::kCompiled && dispatched ? HostCall::kInner : call;
+  return runtime == Runtime::kCompiled && dispatched ? HostCall::kCompiled : call;
 }
 
 }  // namespace

@@ -182,7 +182,7 @@ Layer HeadLayer(const Plan& plan) {
 
 Value Normalize(LayerBuilder& b, const Plan& plan, const std::string& name, const Value& x) {
   if (plan.spec.norm == Norm::kLayerNorm) return LayerNorm(b, name, x, plan.spec.norm_bias);
-  if (plan.training.fused_norm) return RmsNorm(b, name, x);
+  if (plan.training.fused_norm || plan.numerics.compiled) return RmsNorm(b, name, x);
   if (!plan.training.norm_in_fp32 && x.dtype != DType::kFp32) return NarrowRmsNorm(b, name, x);
   return ComposedRmsNorm(b, name, x, /*keeps_narrow=*/false);
 }

@@ -106,6 +106,10 @@ void FusedLoss(LayerBuilder& b, const Value& logits) {
                              sums.bytes(), HostCall::kOperator)};
   op.backward = {MemoryKernel("cross_entropy.backward", MemoryAccess::kLoss, logits.dtype, logits.rows, logits.columns,
                               logits.bytes(), logits.bytes(), HostCall::kAutogradNode)};
+  if (b.numerics().compiled) {  // one pass each way, bound by the exponentials
+    op.forward[0].work.access = MemoryAccess::kSoftmax;
+    op.backward[0].work.access = MemoryAccess::kActivation;
+  }
   b.Output(loss);
 }
 

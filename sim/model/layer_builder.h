@@ -5,7 +5,8 @@
 //   autocast  weights and the residual stream are fp32; each matmul casts what it is given (torch.autocast:
 //             weights once per forward, activations at every use); norms and the loss compute in fp32
 //   fp8       matmul operands are quantized to fp8 first (amax, scale, cast), results are 16-bit
-// and `fused` that elementwise chains are one kernel (compiled or Megatron runtimes).
+// and `fused` that elementwise chains are one kernel (compiled or Megatron runtimes), `compiled` that sums, norms and
+// reductions join them, too: what a chain reads and writes in between never leaves the chip.
 #pragma once
 
 #include <string>
@@ -22,6 +23,7 @@ struct Numerics {
   bool autocast = false;
   bool fp8 = false;
   bool fused = false;
+  bool compiled = false;
 };
 [[nodiscard]] Numerics NumericsOf(const TrainingSpec& training);
 

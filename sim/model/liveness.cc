@@ -380,7 +380,7 @@ BackwardPass BackwardEvents(const Layer& layer, const BackwardOptions& options) 
   return BackwardWriter(layer, options).Write();
 }
 
-Kernel AccumulateWork(const Tensor& tensor) {
+Kernel AccumulateWork(const Tensor& tensor, bool compiled) {
   Kernel kernel;
   kernel.name = "gradient_sum";
   kernel.host = HostCall::kOperator;
@@ -391,6 +391,11 @@ Kernel AccumulateWork(const Tensor& tensor) {
   kernel.work.columns = tensor.bytes.value() / SizeOf(tensor.dtype, 1).value();
   kernel.work.read = 2 * tensor.bytes;
   kernel.work.written = tensor.bytes;
+  if (compiled) {
+    kernel.host = HostCall::kNone;
+    kernel.work.read = tensor.bytes;
+    kernel.work.written = Bytes(0);
+  }
   return kernel;
 }
 

@@ -93,8 +93,8 @@ inline constexpr uint32_t kNoSlot = 0xFFFFFFFF;
   return static_cast<uint32_t>(layer.tensors.size()) + tensor;
 }
 
-// The add kernel of kAccumulate.
-[[nodiscard]] Kernel AccumulateWork(const Tensor& tensor);
+// The add kernel of kAccumulate. `compiled`: in the kernel that reads the sum, which reads one operand more.
+[[nodiscard]] Kernel AccumulateWork(const Tensor& tensor, bool compiled = false);
 
 // 16-bit copies of weights that autocast keeps in its cache until the forward of the whole model is over:
 // a forward that keeps nothing does not free these slots; the caller does, after the loss's forward.

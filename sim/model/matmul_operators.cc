@@ -47,6 +47,10 @@ Value Cast(LayerBuilder& b, const std::string& name, const Value& x, DType to, H
   op.outputs = {y.index};
   op.forward = {CastKernel("cast", x.dtype, to, x.elements(), host)};
   op.backward = {CastKernel("cast_backward", to, x.dtype, x.elements(), HostCall::kAutogradNode)};
+  if (b.numerics().compiled) {  // whoever makes the wide tensor writes the narrow one, and the other way round
+    op.forward[0].work.read = op.backward[0].work.written = Bytes(0);
+    op.forward[0].work.access = op.backward[0].work.access = MemoryAccess::kElementwise;
+  }
   return y;
 }
 
@@ -103,6 +107,7 @@ Value Linear(LayerBuilder& b, const std::string& name, const Value& input, int64
   }
   if (options.bias) {
     op.backward.push_back(ColumnSumKernel(name + ".bias_gradient", y, HostCall::kOperator));
+    if (n.compiled) op.backward.back().work.access = MemoryAccess::kElementwise;
     op.backward_workspace += ColumnSumWorkspace(y.rows, y.columns);
   }
   op.forward_views = 3;  // inside of linear: two views and the transposed weight

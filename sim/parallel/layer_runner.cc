@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sim/base/check.h"
+#include "sim/model/layer_builder.h"
 #include "sim/parallel/boundary.h"
 
 namespace simulate {
@@ -183,7 +184,7 @@ void LayerRunner::Play(State& state, uint32_t use, const std::vector<LayerEvent>
         PlayRun(use, event, consuming_ ? Kernels::kAllButWeight : Kernels::kAll);
         break;
       case LayerEventKind::kAccumulate: {
-        const Kernel add = AccumulateWork(layer.tensors[event.tensor]);
+        const Kernel add = AccumulateWork(layer.tensors[event.tensor], NumericsOf(env_.scenario.training).compiled);
         writer.Kernel(env_.wiring.compute, add.name, add.work, add.host);
         break;
       }

@@ -25,6 +25,7 @@ inline constexpr std::array<std::pair<const char*, HostCall>, kHostCalls> kHostC
     {"autograd_node", HostCall::kAutogradNode}, {"cast", HostCall::kCast}, {"view", HostCall::kView},
     {"autograd_view", HostCall::kAutogradView}, {"module", HostCall::kModule}, {"fsdp1_unit", HostCall::kFsdp1Unit},
     {"fsdp2_unit", HostCall::kFsdp2Unit}, {"ddp_hook", HostCall::kDdpHook}, {"collective", HostCall::kCollective}, {"dtensor", HostCall::kDtensor},
+    {"compiled", HostCall::kCompiled},
     {"optimizer_step", HostCall::kOptimizerStep}, {"zero_grad", HostCall::kZeroGrad},
     {"iteration", HostCall::kIteration}}};
 

@@ -93,6 +93,7 @@ enum class HostCall : uint8_t {
   kDdpHook,          // one gradient-ready hook of DistributedDataParallel
   kCollective,       // one call of torch.distributed
   kDtensor,          // one pass through a linear layer that DTensor parallelises: from_local, redistribute, dispatch, to_local
+  kCompiled,         // one kernel or product called by code that TorchInductor generated
   kOptimizerStep,    // one optimizer call: paid once per parameter tensor
   kZeroGrad,         // once per parameter tensor
   kIteration,        // data loading and loop overhead, once a step

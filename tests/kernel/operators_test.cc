@@ -73,7 +73,7 @@ TEST_CASE("half of the droop has come when a product lasts as long as the regula
 TEST_CASE("what a runtime spares the host", "[kernel]") {
   HostCalibration host;
   for (Seconds& cost : host.cost) cost = Microseconds(20);
-  host.cost[static_cast<int>(HostCall::kInner)] = Microseconds(5);
+  host.cost[static_cast<int>(HostCall::kCompiled)] = Microseconds(5);
   CHECK(HostModel(host, Runtime::kEager).Cost(HostCall::kOperator) == Microseconds(20));
   CHECK(HostModel(host, Runtime::kCompiled).Cost(HostCall::kOperator) == Microseconds(5));
   CHECK(HostModel(host, Runtime::kCompiled).Cost(HostCall::kView) == Seconds(0));

@@ -1,6 +1,7 @@
 // training.fused_norm: false writes RMSNorm as LLaMA's own code does, even in a runtime that fuses elementwise chains.
 #include <catch2/catch.hpp>
 
+#include "sim/model/liveness.h"
 #include "tests/model/example_models.h"
 
 namespace simulate {
@@ -39,6 +40,26 @@ TEST_CASE("an unfused RMSNorm launches a kernel per call and keeps its fp32 inpu
   CHECK(ratio == Approx(9.0).epsilon(0.02));
   // The fp32 copy in the place of the 16-bit input, the scale, and the normalized numbers.
   CHECK(NormOf(composed).saved.size() == NormOf(fused).saved.size() + 1);
+}
+
+TEST_CASE("compiled code makes the sum that a norm reads in the norm's kernel, and keeps no unfused norm") {
+  TrainingSpec training = Training(2048, 1, "bf16");
+  training.runtime = Runtime::kCompiled;
+  training.fused_norm = false;
+  const Operator norm = NormOf(BuildModel(Llama(2, 1024, 16, 16, 4096), training));
+  const Bytes x(2 * 2048 * 1024);
+  REQUIRE(norm.forward.size() == 1);
+  CHECK(norm.forward[0].work.read == Bytes(0));
+  CHECK(norm.forward[0].work.written == x);
+  // The gradient's kernel reads the norm's input and gradient; the weight's gradient is what 64 rows left of it.
+  REQUIRE(norm.backward.size() == 2);
+  CHECK(norm.backward[0].work.read == 2 * x);
+  CHECK(norm.backward[1].work.read == Bytes(4 * (2048 / 64) * 1024));
+  // A second gradient of one tensor is one operand more of the kernel that reads the sum.
+  Tensor tensor;
+  tensor.bytes = x;
+  CHECK(AccumulateWork(tensor, true).work.read + AccumulateWork(tensor, true).work.written == x);
+  CHECK(AccumulateWork(tensor, false).work.read + AccumulateWork(tensor, false).work.written == 3 * x);
 }
 
 }  // namespace simulate

@@ -162,17 +162,18 @@ def TitanRow(row):
     settings = ModelOf(row, "llama", name=row["model"].lower())
     fp8 = "float8" in row["precision"]
     compiled = "compile" in row["precision"]
+    recent = "asynctp-" in row["id"] or "h200" in row["id"]  # of June 2025
     settings.update({
         "cluster.hardware": TITAN_HARDWARE[row["accelerator"]], "cluster.gpus": row["gpus"],
         "training.micro_batch_size": row["micro_batch"], "training.sequence_length": seq,
         "training.precision": "{preset: fp8_mixed, gradient_reduction: fp32}" if fp8 else FSDP_FP32_REDUCE,
         "training.activation_checkpointing": TitanCheckpointing(row), "training.attention": "flash2",
         "training.dropout": 0, "training.optimizer": "adamw",
-        "training.optimizer_kernel": "fused" if "asynctp-" in row["id"] or "h200" in row["id"] else "foreach",
+        "training.optimizer_kernel": "fused" if recent else "foreach",
         "training.clip_grad_norm": True,
         "training.runtime": "compiled" if compiled or "old-405b" in row["id"] else "eager",
         "training.fused_norm": compiled or "old-405b" in row["id"],
-        "training.loss": "fused" if compiled else "composed",
+        "training.loss": "fused" if compiled and recent else "composed",
         "parallelism.data.strategy": "fsdp", "parallelism.data.version": 2,
         "parallelism.data.sharding": {"fsdp_full": "full_shard", "fsdp_grad_op": "shard_grad_op"}[row["strategy"]],
         "parallelism.tensor": row["tp"], "parallelism.sequence_parallel": row["tp"] != "1",
@@ -200,8 +201,8 @@ def Titan(source):
 Llama 2, 3 and 3.1 under FSDP2, reduction in fp32 (torchtitan's default), tokens per second and GPU as printed.
 step time = local batch x data-parallel ranks x sequence / (tokens per second and GPU x GPUs).
 Peak memory is torchtitan's max_reserved. Its "selective" keeps attention and every second matmul of a block.
-RMSNorm is elementwise calls unless compiled (torch's own is fused since 2.9); with compile the loss is compiled, too
-(train.py of late 2024 and of June 2025; not in August 2024).
+RMSNorm is elementwise calls unless compiled (torch's own is fused since 2.9). train.py compiles the loss, too, in June
+2025; in late 2024 it does so for some weeks, and the memory printed says that these runs did not.
 float8: fp8 matmuls. Optimizer: fused in 2025, torch's default foreach before. A100 rows: node and network not stated, a
 DGX A100 is presumed.""", rows,
                   {"training.clip_grad_norm": "torchtitan's default max_norm 1.0",
@@ -260,6 +261,7 @@ def IbmRow(row):
         "training.optimizer_kernel": "foreach", "training.clip_grad_norm": True,
         "training.runtime": "compiled" if "compile" in row["precision"] else "eager",
         "training.fused_norm": "compile" in row["precision"],
+        "training.rotary": "" if "compile" in row["precision"] else "matrix",
         "parallelism.data.strategy": "fsdp", "parallelism.data.version": 1,
         "parallelism.data.sharding": "hybrid_shard" if hybrid else "full_shard"})
     if exclude:
@@ -280,7 +282,8 @@ def Ibm(source):
 Llama 2 under FSDP (version 1) from IBM's blogs and the fms-fsdp README.
 step time = global batch x sequence / (tokens per second and GPU x GPUs); where only MFU is printed, the rate is
 MFU x 989e12 / (6 N + 12 l h s), fms-fsdp's own formula.
-Hybrid sharding shards inside a node and replicates across nodes.""", rows,
+Hybrid sharding shards inside a node and replicates across nodes. Without torch.compile the norms are elementwise calls and
+the rotary embedding is a product with 2 x 2 matrices (foundation-model-stack, fms/modules/layernorm.py and positions.py).""", rows,
                   {"training.clip_grad_norm": "fms-fsdp clips at 1.0", "training.attention": "SDPA, FlashAttention-2"}, "15%")]
 
 

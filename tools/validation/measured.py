@@ -1,4 +1,7 @@
-"""The project's own measurements on one and two GPUs: measured/training_steps.csv."""
+"""The project's own measurements on one and two GPUs: measured/training_steps.csv, and measured_variants.csv beside this."""
+
+import csv
+import pathlib
 
 from common import FSDP_FP32_REDUCE, Model
 from table import Row, Table
@@ -19,8 +22,8 @@ T5 = {  # layers, d_model, heads, d_kv, d_ff: Hugging Face's t5-large, t5-3b, t5
 PRECISION = {"bf16": "bf16", "autocast": "bf16_autocast", "mixed": "bf16_mixed", "fp32": "bf16_mixed"}
 
 
-def DecoderModel(row):
-    layers, hidden, heads, kv_heads, ffn, vocab = SHAPES[row["model"]]
+def DecoderModel(row, shapes=None):
+    layers, hidden, heads, kv_heads, ffn, vocab = (shapes or SHAPES)[row["model"]]
     keys = dict(name=row["model"], hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
                 num_key_value_heads=kv_heads, intermediate_size=ffn, vocab_size=vocab, fused_qkv=False,
                 tie_word_embeddings=False)
@@ -84,8 +87,47 @@ def StepRow(row):
     return Row(Identity(row), settings, expect, "; ".join(filter(None, (row["note"], note))))
 
 
+# Cut to 8 blocks.
+VARIANT_SHAPES = {**SHAPES, "llama-7b": (8, 4096, 32, 32, 11008, 32000), "llama-8b": (8, 4096, 32, 8, 14336, 128256)}
+
+
+def VariantRow(row):
+    """The same models with other norms, rotary embeddings and torch.compile; T5 steps measured a second time."""
+    t5 = row["model"].startswith("t5")
+    settings = T5Model(row["model"]) if t5 else DecoderModel(row, VARIANT_SHAPES)
+    if row["rotary"] not in ("", "none"):
+        settings["model.positions"] = "rotary"
+    settings.update({
+        "cluster.hardware": HARDWARE[row["device"]], "cluster.gpus": row["gpus"],
+        "training.micro_batch_size": row["B"], "training.precision": PRECISION[row["mode"]],
+        "training.sequence_length": "{encoder: 512, decoder: 512}" if t5 else row["S"],
+        "training.activation_checkpointing": "full" if row["ckpt"] == "True" else "none",
+        "training.attention": row["attn"] or "flash", "training.dropout": float(row["dropout"]),
+        "training.optimizer": "adamw", "training.optimizer_kernel": "fused",
+        "training.runtime": "compiled" if row["compile"] else "eager",
+        "training.fused_norm": row["norm"] != "composed"})
+    if t5:
+        settings.update({"parallelism.data.strategy": "fsdp", "parallelism.data.version": 2,
+                         "parallelism.data.sharding": "full_shard"})
+    else:
+        settings["training.loss"] = "fused" if row["compile"] == "model" else "composed"
+    if row["rotary"] not in ("", "none") and not row["compile"]:
+        settings["training.rotary"] = row["rotary"]
+    expect = {"step_time_s": float(row["ms"]) / 1e3, "peak_allocated_bytes": row["peak_alloc"],
+              "peak_reserved_bytes": row["peak_reserved"]}
+    parts = [row["device"], row["model"], f"b{row['B']}", row["mode"], row["attn"], row["norm"], row["rotary"],
+             f"compiled_{row['compile']}" if row["compile"] else "", f"dropout{row['dropout']}" if t5 else "", "again" if t5 else ""]
+    return Row("-".join(p for p in parts if p), settings, expect, f"{row['min']} to {row['max']} ms")
+
+
+def Variants():
+    with open(pathlib.Path(__file__).with_name("measured_variants.csv"), encoding="utf-8", newline="") as file:
+        return [VariantRow(row) for row in csv.DictReader(line for line in file if not line.startswith("#"))]
+
+
 def Tables(source):
     rows = source.Read("measured/training_steps.csv")
+    variants = Variants()
 
     def Of(keep):
         return [StepRow(row) for row in rows if keep(row)]
@@ -104,7 +146,13 @@ def Tables(source):
         Table("measured_t5", "T5 steps measured on two H200", SOURCE,
               "Hugging Face's T5ForConditionalGeneration on 2 x H200 over NVLink, encoder and decoder of 512 tokens.\n"
               "attention sdpa: with T5's relative position bias, so torch takes its unfused math path;\n"
-              "eager: matmul, bias, softmax, dropout.", Of(t5)),
+              "eager: matmul, bias, softmax, dropout. Rows named `again` repeat such steps on another day and machine.",
+              Of(t5) + [r for r in variants if r.id.endswith("again")]),
+        Table("measured_variants", "Norms, rotary embeddings and torch.compile, measured on one H200", SOURCE, """\
+One H200, weights, gradients and Adam state in bf16 (one row: autocast). RMSNorm as torch's fused kernel or as elementwise
+calls in fp32; rotary as complex product (Meta's Llama), rotate_half (Hugging Face) or 2 x 2 matrices (fms); torch.compile of
+each block, or of the whole model with its loss. 7B and 8B are cut to 8 blocks.""",
+              [r for r in variants if not r.id.endswith("again")], comments),
         Table("measured_tp_pp", "Tensor- and pipeline-parallel steps measured on two H200", SOURCE,
               ABOUT.format(what="DTensor tensor parallelism (blocks split, embedding and head not) and torch's "
                            "pipelining on 2 x H200.\nPipeline rows: micro_batch_size sequences in each of "
