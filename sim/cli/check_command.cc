@@ -66,10 +66,19 @@ std::vector<Study> Load(const Options& options, const Command& command, Diagnost
   return studies;
 }
 
-void WritePages(const std::string& folder, const CheckResult& result, Diagnostics& diagnostics) {
-  const std::filesystem::path path(folder);
-  for (const PageFile& file : RenderTopicPages(result, ReadSuspects((path / "suspects.csv").string(), diagnostics))) {
-    WriteFile((path / file.name).string(), [&](std::ostream& out) { out << file.text; }, diagnostics);
+// docs/ACCURACY.md with its picture, and docs/accuracy/*.md; both carry the suspected causes that stand with the latter.
+void WritePages(const Options& options, const CheckResult& result, Diagnostics& diagnostics) {
+  const std::filesystem::path page(options.page);
+  const std::filesystem::path folder = options.pages.empty() ? page.parent_path() / "accuracy" : std::filesystem::path(options.pages);
+  const std::vector<Suspect> suspects = ReadSuspects((folder / "suspects.csv").string(), diagnostics);
+  if (!options.page.empty()) {
+    const std::filesystem::path picture = std::filesystem::path(page).replace_extension(".svg");
+    WriteFile(picture.string(), [&](std::ostream& out) { out << RenderTimeScatter(PointsOf(result, Measure::kTime)); }, diagnostics);
+    WriteFile(options.page, [&](std::ostream& out) { out << RenderAccuracyPage(result, picture.filename().string(), suspects); }, diagnostics);
+  }
+  if (options.pages.empty()) return;
+  for (const PageFile& file : RenderTopicPages(result, suspects)) {
+    WriteFile((folder / file.name).string(), [&](std::ostream& out) { out << file.text; }, diagnostics);
   }
 }
 
@@ -91,12 +100,7 @@ int Run(const Options& options, Command& command) {
   Diagnostics files;
   if (options.update) WriteFile(options.baseline, [&](std::ostream& out) { out << RenderBaseline(result); }, files);
   if (!options.junit.empty()) WriteFile(options.junit, [&](std::ostream& out) { out << RenderCheckJunit(result); }, files);
-  if (!options.page.empty()) {
-    const std::filesystem::path picture = std::filesystem::path(options.page).replace_extension(".svg");
-    WriteFile(picture.string(), [&](std::ostream& out) { out << RenderTimeScatter(PointsOf(result, Measure::kTime)); }, files);
-    WriteFile(options.page, [&](std::ostream& out) { out << RenderAccuracyPage(result, picture.filename().string()); }, files);
-  }
-  if (!options.pages.empty()) WritePages(options.pages, result, files);
+  if (!options.page.empty() || !options.pages.empty()) WritePages(options, result, files);
   command.err << files.Render();
   if (files.HasErrors()) return kExitBadInput;
 

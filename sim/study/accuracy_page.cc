@@ -76,9 +76,24 @@ std::string Coverage(const CheckResult& result) {
   return out + "\n";
 }
 
+// Tables whose error says that physics is missing, and which.
+std::string Unexplained(const std::vector<CheckedPoint>& times, const std::vector<Suspect>& suspects) {
+  constexpr double kTooMuch = 0.12;
+  std::string out;
+  for (const ErrorSummary& s : Summarise(times, [](const CheckedPoint& p) { return TableOf(p.file); })) {
+    if (s.mean <= kTooMuch) continue;
+    CheckedPoint whole;
+    whole.file = s.name;
+    whole.metric = "step_time_s";
+    absl::StrAppend(&out, "| ", s.name, " | ", ShowPercent(s.mean), " | ", EscapeCell(CauseOf(whole, suspects)), " |\n");
+  }
+  if (out.empty()) return "";
+  return "## Tables above 12 %\n\n| table | mean error of time | suspected missing physics |\n|---|---:|---|\n" + out + "\n";
+}
+
 }  // namespace
 
-std::string RenderAccuracyPage(const CheckResult& result, const std::string& picture) {
+std::string RenderAccuracyPage(const CheckResult& result, const std::string& picture, const std::vector<Suspect>& suspects) {
   const std::vector<CheckedPoint> times = PointsOf(result, Measure::kTime);
   const std::vector<CheckedPoint> memory = PointsOf(result, Measure::kMemory);
   const ClassOf table = [](const CheckedPoint& p) { return TableOf(p.file); };
@@ -101,7 +116,8 @@ std::string RenderAccuracyPage(const CheckResult& result, const std::string& pic
                            s[0].points, (1.0 - s[0].mean) * 100.0);
   }
   out += "## Other simulators on the same rows\n\n" + Peers(result);
-  out += "## The worst rows\n\n" + WorstTable(times, 10);
+  out += "## The worst rows\n\n" + WorstTable(times, 10, [&](const CheckedPoint& p) { return CauseOf(p, suspects); });
+  out += Unexplained(times, suspects);
   return out + "## Coverage\n\n" + Coverage(result);
 }
 

@@ -44,6 +44,12 @@ bool IsDataParallel(const CheckedPoint& p) {
   return std::any_of(kStrategies.begin(), kStrategies.end(), [&](const char* s) { return p.parallelism == s; });
 }
 
+// Some model dimension is divided: tensor, pipeline, context or expert parallelism.
+bool IsModelParallel(const CheckedPoint& p) {
+  constexpr std::array<const char*, 4> kDimensions = {"tensor", "pipeline", "context", "expert"};
+  return std::any_of(kDimensions.begin(), kDimensions.end(), [&](const char* d) { return absl::StrContains(p.parallelism, d); });
+}
+
 const std::vector<Topic>& Topics() {
   static const std::vector<Topic> topics = {
       {"data_parallel", "Data parallelism",
@@ -51,6 +57,11 @@ const std::vector<Topic>& Topics() {
        "context or expert parallelism.",
        Measure::kTime, IsDataParallel,
        {{"By table", "table", ByTable}, {"By strategy", "strategy", ByLayout}, {"By accelerator", "accelerator", ByAccelerator},
+        {"By what bounds the run", "bound by", ByBound}}},
+      {"three_d", "Tensor, pipeline, context and expert parallelism",
+       "Step times of runs that divide the model itself, alone or together with the batch.",
+       Measure::kTime, IsModelParallel,
+       {{"By table", "table", ByTable}, {"By layout", "layout", ByLayout}, {"By accelerator", "accelerator", ByAccelerator},
         {"By what bounds the run", "bound by", ByBound}}},
       {"memory", "Memory",
        "Peaks as PyTorch reports them (max_memory_allocated and max_memory_reserved, active in between), of every run that\n"
@@ -60,14 +71,6 @@ const std::vector<Topic>& Topics() {
         {"By accelerator", "accelerator", ByAccelerator}}},
   };
   return topics;
-}
-
-std::string CauseOf(const CheckedPoint& p, const std::vector<Suspect>& suspects) {
-  const char* of = MeasureOf(p.metric) == Measure::kTime ? "time" : "memory";
-  for (const Suspect& s : suspects) {
-    if (s.table == TableOf(p.file) && absl::StartsWith(p.id, s.row) && (s.of.empty() || s.of == of)) return s.cause;
-  }
-  return "not known";
 }
 
 // Out-of-memory outcomes: how many are right, and which way the others are wrong (error +1 or -1 says no more).
@@ -106,6 +109,14 @@ std::string RenderPicture(const Topic& topic, const std::vector<CheckedPoint>& p
 }
 
 }  // namespace
+
+std::string CauseOf(const CheckedPoint& p, const std::vector<Suspect>& suspects) {
+  const char* of = MeasureOf(p.metric) == Measure::kTime ? "time" : "memory";
+  for (const Suspect& s : suspects) {
+    if (s.table == TableOf(p.file) && absl::StartsWith(p.id, s.row) && (s.of.empty() || s.of == of)) return s.cause;
+  }
+  return "not known";
+}
 
 std::vector<Suspect> ReadSuspects(const std::string& path, Diagnostics& diagnostics) {
   std::ifstream in(path, std::ios::binary);

@@ -20,6 +20,9 @@ struct Suspect {
 // Empty, without an error, if there is no such file.
 [[nodiscard]] std::vector<Suspect> ReadSuspects(const std::string& path, Diagnostics& diagnostics);
 
+// What is suspected behind the error of this point, or "not known".
+[[nodiscard]] std::string CauseOf(const CheckedPoint& point, const std::vector<Suspect>& suspects);
+
 struct PageFile {
   std::string name;   // "memory.md"
   std::string text;
