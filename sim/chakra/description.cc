@@ -17,11 +17,17 @@ using Json = nlohmann::ordered_json;
 constexpr std::array<const char*, 5> kRuntimes = {"eager", "compiled", "cuda_graph", "megatron", "neuron"};
 constexpr std::array<const char*, 4> kStreamKinds = {"compute", "communication", "copy", "host"};
 constexpr std::array<const char*, 6> kKernelKinds = {"gemm", "attention", "memory", "host_copy", "host_optimizer", "recorded"};
+// A new enumerator needs its name here.
 static_assert(kKernelKinds.size() == static_cast<size_t>(KernelKind::kRecorded) + 1);
+static_assert(kRuntimes.size() == static_cast<size_t>(Runtime::kNeuron) + 1);
+static_assert(kStreamKinds.size() == static_cast<size_t>(StreamKind::kHost) + 1);
 constexpr std::array<const char*, 3> kPasses = {"forward", "data_gradient", "weight_gradient"};
 constexpr std::array<const char*, 5> kAttention = {"flash", "memory_efficient", "flash2", "flash1", "triton"};
+static_assert(kPasses.size() == static_cast<size_t>(GemmPass::kWeightGradient) + 1);
+static_assert(kAttention.size() == static_cast<size_t>(AttentionKernel::kTriton) + 1);
 constexpr std::array<const char*, 7> kOps = {"all_reduce", "all_gather", "reduce_scatter", "broadcast",
                                              "reduce",     "all_to_all", "sendrecv"};
+static_assert(kOps.size() == static_cast<size_t>(CollectiveOp::kSendRecv) + 1);
 constexpr int kPhases = static_cast<int>(Phase::kOptimizer) + 1;
 constexpr int kDTypes = static_cast<int>(DType::kBool) + 1;
 
