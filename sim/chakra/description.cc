@@ -55,13 +55,13 @@ std::string GroupText(const std::vector<RankId>& group) {
 }
 
 Json KernelJson(const KernelWork& w) {
-  Json k = {{"kind", kKernelKinds[static_cast<size_t>(w.kind)]}, {"dtype", Name(w.dtype)}};
+  Json k = {{"kind", kKernelKinds.at(static_cast<size_t>(w.kind))}, {"dtype", Name(w.dtype)}};
   if (w.kind == KernelKind::kGemm) {
-    k["gemm"] = {w.gemm.batch, w.gemm.m, w.gemm.n, w.gemm.k, kPasses[static_cast<size_t>(w.gemm.pass)]};
+    k["gemm"] = {w.gemm.batch, w.gemm.m, w.gemm.n, w.gemm.k, kPasses.at(static_cast<size_t>(w.gemm.pass))};
   } else if (w.kind == KernelKind::kAttention) {
     const AttentionShape& a = w.attention;
     k["attention"] = {a.batch,    a.query_heads, a.key_value_heads, a.query_length, a.key_length,
-                      a.head_dim, a.causal,      a.backward,        kAttention[static_cast<size_t>(a.kernel)]};
+                      a.head_dim, a.causal,      a.backward,        kAttention.at(static_cast<size_t>(a.kernel))};
   } else if (w.kind == KernelKind::kMemory) {
     k["memory"] = {Name(w.access), w.rows, w.columns};
   }
@@ -74,7 +74,7 @@ Json KernelJson(const KernelWork& w) {
 
 Json ContextJson(const TraceContext& c) {
   return {{"hardware", c.hardware},
-          {"runtime", kRuntimes[static_cast<size_t>(c.runtime)]},
+          {"runtime", kRuntimes.at(static_cast<size_t>(c.runtime))},
           {"compute", Name(c.compute)},
           {"fp8_matmuls", c.fp8_matmuls},
           {"tensor", c.tensor},
@@ -267,7 +267,7 @@ std::string DescribeProgram(const Program& program, const TraceContext& context)
               {"tokens", program.totals.tokens},
               {"samples", program.totals.samples},
               {"parameters", program.totals.parameters}}}};
-  for (const Stream& s : program.streams) j["streams"].push_back({s.name, kStreamKinds[static_cast<size_t>(s.kind)]});
+  for (const Stream& s : program.streams) j["streams"].push_back({s.name, kStreamKinds.at(static_cast<size_t>(s.kind))});
   j["communicators"] = Json::array();
   for (const Communicator& c : program.communicators) {
     std::vector<std::string> groups;
