@@ -17,11 +17,17 @@ using Json = nlohmann::ordered_json;
 constexpr std::array<const char*, 5> kRuntimes = {"eager", "compiled", "cuda_graph", "megatron", "neuron"};
 constexpr std::array<const char*, 4> kStreamKinds = {"compute", "communication", "copy", "host"};
 constexpr std::array<const char*, 6> kKernelKinds = {"gemm", "attention", "memory", "host_copy", "host_optimizer", "recorded"};
+// A new enumerator needs its name here.
 static_assert(kKernelKinds.size() == static_cast<size_t>(KernelKind::kRecorded) + 1);
+static_assert(kRuntimes.size() == static_cast<size_t>(Runtime::kNeuron) + 1);
+static_assert(kStreamKinds.size() == static_cast<size_t>(StreamKind::kHost) + 1);
 constexpr std::array<const char*, 3> kPasses = {"forward", "data_gradient", "weight_gradient"};
 constexpr std::array<const char*, 5> kAttention = {"flash", "memory_efficient", "flash2", "flash1", "triton"};
+static_assert(kPasses.size() == static_cast<size_t>(GemmPass::kWeightGradient) + 1);
+static_assert(kAttention.size() == static_cast<size_t>(AttentionKernel::kTriton) + 1);
 constexpr std::array<const char*, 7> kOps = {"all_reduce", "all_gather", "reduce_scatter", "broadcast",
                                              "reduce",     "all_to_all", "sendrecv"};
+static_assert(kOps.size() == static_cast<size_t>(CollectiveOp::kSendRecv) + 1);
 constexpr int kPhases = static_cast<int>(Phase::kOptimizer) + 1;
 constexpr int kDTypes = static_cast<int>(DType::kBool) + 1;
 
@@ -49,13 +55,13 @@ std::string GroupText(const std::vector<RankId>& group) {
 }
 
 Json KernelJson(const KernelWork& w) {
-  Json k = {{"kind", kKernelKinds[static_cast<size_t>(w.kind)]}, {"dtype", Name(w.dtype)}};
+  Json k = {{"kind", kKernelKinds.at(static_cast<size_t>(w.kind))}, {"dtype", Name(w.dtype)}};
   if (w.kind == KernelKind::kGemm) {
-    k["gemm"] = {w.gemm.batch, w.gemm.m, w.gemm.n, w.gemm.k, kPasses[static_cast<size_t>(w.gemm.pass)]};
+    k["gemm"] = {w.gemm.batch, w.gemm.m, w.gemm.n, w.gemm.k, kPasses.at(static_cast<size_t>(w.gemm.pass))};
   } else if (w.kind == KernelKind::kAttention) {
     const AttentionShape& a = w.attention;
     k["attention"] = {a.batch,    a.query_heads, a.key_value_heads, a.query_length, a.key_length,
-                      a.head_dim, a.causal,      a.backward,        kAttention[static_cast<size_t>(a.kernel)]};
+                      a.head_dim, a.causal,      a.backward,        kAttention.at(static_cast<size_t>(a.kernel))};
   } else if (w.kind == KernelKind::kMemory) {
     k["memory"] = {Name(w.access), w.rows, w.columns};
   }
@@ -68,7 +74,7 @@ Json KernelJson(const KernelWork& w) {
 
 Json ContextJson(const TraceContext& c) {
   return {{"hardware", c.hardware},
-          {"runtime", kRuntimes[static_cast<size_t>(c.runtime)]},
+          {"runtime", kRuntimes.at(static_cast<size_t>(c.runtime))},
           {"compute", Name(c.compute)},
           {"fp8_matmuls", c.fp8_matmuls},
           {"tensor", c.tensor},
@@ -261,7 +267,7 @@ std::string DescribeProgram(const Program& program, const TraceContext& context)
               {"tokens", program.totals.tokens},
               {"samples", program.totals.samples},
               {"parameters", program.totals.parameters}}}};
-  for (const Stream& s : program.streams) j["streams"].push_back({s.name, kStreamKinds[static_cast<size_t>(s.kind)]});
+  for (const Stream& s : program.streams) j["streams"].push_back({s.name, kStreamKinds.at(static_cast<size_t>(s.kind))});
   j["communicators"] = Json::array();
   for (const Communicator& c : program.communicators) {
     std::vector<std::string> groups;

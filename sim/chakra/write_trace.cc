@@ -231,7 +231,8 @@ class RankWriter {
   uint64_t WriteKernel(const Instruction& i, const Span& span) {
     const KernelWork& work = program_.kernels[i.object];
     chakra::Node node = DeviceNode(i, span, chakra::COMP_NODE);
-    Add(node, "num_ops")->set_int64_val(static_cast<int64_t>(std::min(work.flops.value(), 9e18)));
+    // ASTRA-sim divides by the operations, so work that only moves bytes has one.
+    Add(node, "num_ops")->set_int64_val(static_cast<int64_t>(std::clamp(work.flops.value(), 1.0, 9e18)));
     Add(node, "tensor_size")->set_uint64_val(static_cast<uint64_t>((work.read + work.written).value()));
     AddOwn(node, {static_cast<int64_t>(TracePart::kKernel), static_cast<int64_t>(i.phase), i.layer, i.object});
     Emit(node);
