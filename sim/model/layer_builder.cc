@@ -17,6 +17,7 @@ Numerics NumericsOf(const TrainingSpec& training) {
   n.fp8 = precision.fp8_matmuls;
   n.fused = training.runtime == Runtime::kCompiled || training.runtime == Runtime::kMegatron ||
             training.runtime == Runtime::kNeuron;
+  n.megatron = training.runtime == Runtime::kMegatron;
   return n;
 }
 

@@ -22,6 +22,7 @@ struct Numerics {
   bool autocast = false;
   bool fp8 = false;
   bool fused = false;
+  bool megatron = false;         // fused by Megatron-LM's own kernels
 };
 [[nodiscard]] Numerics NumericsOf(const TrainingSpec& training);
 
