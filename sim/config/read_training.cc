@@ -262,6 +262,7 @@ bool ReadTraining(ValueReader& value, bool encoder_decoder, TrainingSpec* out, i
                        {"megatron", Runtime::kMegatron},
                        {"neuron", Runtime::kNeuron}},
                       &out->runtime);
+    map.Optional("fused_accumulation", &out->fused_accumulation);
     map.Enum<HostWaits>("host_waits",
                         {{"never", HostWaits::kNever}, {"passes", HostWaits::kPasses}, {"collectives", HostWaits::kCollectives}},
                         &out->host_waits);

@@ -4,6 +4,7 @@
 //
 //   Gradients        bf16 weights accumulate into fp32 (arguments.py: bf16 requires accumulate_allreduce_grads_in_fp32)
 //                    inside the weight-gradient product (gradient_accumulation_fusion), so no gradient is allocated.
+//                    In fp16 only since September 2022 (commit 07916bf): `fused_accumulation: false` adds them one by one.
 //                    A precision that is spelled out says its own: NeMo and Aleph Alpha keep them in bf16.
 //   Reduction        of a bucket as soon as its last gradient of the last micro-batch is there (overlap_grad_reduce),
 //                    or of everything at the end. Buckets of max(40e6, 1e6 x ranks) parameters.
@@ -108,9 +109,14 @@ class Megatron : public DataParallel {
   }
 
  protected:
-  [[nodiscard]] bool fused_accumulation() const override { return true; }
-  void Accumulate(uint32_t parameter, BufferId /*incoming*/) override {
+  [[nodiscard]] bool fused_accumulation() const override { return env_.scenario.training.fused_accumulation; }
+  void Accumulate(uint32_t parameter, BufferId incoming) override {
     writer().HostWork(HostCall::kDdpHook);
+    if (!fused_accumulation()) {
+      Add(wires_.compute, "accumulate gradient", env_.parameters.all()[parameter].elements, gradient_type_,
+          precision().parameters, HostCall::kInner);
+      writer().Free(incoming);
+    }
     if (!last_ || !spec().overlap || wires_.data.size == 1) return;
     const uint32_t bucket = bucket_of_[parameter];
     if (++arrived_[bucket] == buckets_[bucket].size()) Reduce(bucket);
