@@ -196,6 +196,7 @@ void ReadPipeline(ValueReader& value, PipelineSpec* out) {
                                  {"ends", PipelinePartition::kEnds},
                                  {"layers", PipelinePartition::kLayers}},
                                 &out->partition);
+    map.Optional("scatter_gather", &out->scatter_gather);
     // As in Megatron, several chunks per stage are what makes 1F1B interleaved.
     if (out->virtual_stages > 1 && out->schedule == PipelineScheduleKind::k1F1B) {
       out->schedule = PipelineScheduleKind::kInterleaved1F1B;
@@ -261,6 +262,10 @@ bool ReadTraining(ValueReader& value, bool encoder_decoder, TrainingSpec* out, i
                        {"megatron", Runtime::kMegatron},
                        {"neuron", Runtime::kNeuron}},
                       &out->runtime);
+    map.Optional("fused_accumulation", &out->fused_accumulation);
+    map.Enum<HostWaits>("host_waits",
+                        {{"never", HostWaits::kNever}, {"passes", HostWaits::kPasses}, {"collectives", HostWaits::kCollectives}},
+                        &out->host_waits);
     map.Number("tokens", 0, 1e18, &out->tokens);
   });
 }

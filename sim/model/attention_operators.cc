@@ -64,6 +64,33 @@ Value BatchedMatmul(LayerBuilder& b, const std::string& name, Value left, Value 
   return y;
 }
 
+// Megatron-LM's softmax for causal scores (megatron/fused_kernels/scaled_upper_triang_masked_softmax.h) is one kernel each
+// way, which reads the lower triangle only.
+Value TriangularSoftmax(LayerBuilder& b, const Value& scores) {
+  const Value y = b.NewTensor("softmax", scores.rows, scores.columns, scores.dtype);
+  const Bytes half = DivCeil(scores.bytes(), 2);
+  Operator& op = b.Add("softmax");
+  op.inputs = {scores.index};
+  op.outputs = {y.index};
+  op.saved = {y.index};
+  // Its autograd.Function is written in Python, makes a tensor of the scale, and the dropout after it swaps the state of the
+  // random numbers there and back (get_cuda_rng_tracker().fork()): some fifteen calls that launch nothing.
+  op.forward_views = 15;
+  op.backward_views = 5;
+  op.forward = {MemoryKernel("softmax", MemoryAccess::kSoftmax, scores.dtype, scores.rows, scores.columns, half, scores.bytes(),
+                             HostCall::kOperator)};
+  op.backward = {MemoryKernel("softmax.backward", MemoryAccess::kRowReductionBackward, scores.dtype, scores.rows, scores.columns,
+                              2 * half, scores.bytes(), HostCall::kAutogradNode)};
+  return y;
+}
+
+// FusedScaleMaskSoftmax.is_kernel_available (megatron/model/fused_softmax.py): four blocks of rows at a time, eight of
+// short ones. Otherwise torch's operators in fp32 take its place.
+bool MegatronSoftmaxCovers(const AttentionDims& d) {
+  const int64_t at_once = d.key_length <= 128 ? 8 : 4;
+  return d.key_length > 16 && d.key_length <= 16384 && d.query_length % 4 == 0 && (d.batch * d.query_heads) % at_once == 0;
+}
+
 Value Softmax(LayerBuilder& b, const Value& scores) {
   const Value y = b.NewTensor("softmax", scores.rows, scores.columns, scores.dtype);
   Operator& op = b.Add("softmax");
@@ -264,10 +291,13 @@ Value UnfusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, 
   const int64_t value_dim = d.value_dim > 0 ? d.value_dim : d.head_dim;
   const DType type = q.dtype;
   const DType wide = bias.math ? DType::kFp32 : type;  // PyTorch's math path computes 16-bit attention in fp32
-  const bool fused = b.numerics().fused || fused_softmax;  // Megatron: strided products, scale and mask inside softmax
+  const bool strided = b.numerics().fused || fused_softmax;  // Megatron: strided products, scale and mask inside softmax
+  const bool megatron = b.numerics().megatron || fused_softmax;
+  const bool torch_softmax = megatron && !MegatronSoftmaxCovers(d);
+  const bool fused = strided && !torch_softmax;
   Value left = q, right = k, values = v, added = bias.bias;
   if (q.index == k.index) SplitPacked(b, d, left, right, values);
-  const bool copy = !fused && q.index != k.index;
+  const bool copy = !strided && q.index != k.index;
   right = RepeatHeads(b, d, "repeat_keys", right, d.head_dim);
   values = RepeatHeads(b, d, "repeat_values", values, value_dim);
   if (bias.math) {
@@ -279,10 +309,13 @@ Value UnfusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, 
   if (copy) left = HeadsFirst(b, "query_heads", left);
   if (copy) right = HeadsFirst(b, "key_heads", right, MemoryAccess::kTransposeInner);
   Value scores = BatchedMatmul(b, "scores", left, right, heads, d.query_length, d.key_length, d.head_dim, bias.math);
+  if (torch_softmax) scores = Cast(b, "scores_fp32", scores, DType::kFp32);
   if (!bias.math && !fused) scores = Scale(b, "score_scale", scores);
   if (bias.present) scores = AddBias(b, d, scores, bias, added, !bias.masked);
   if (d.causal && !bias.present && !fused) scores = MaskScores(b, scores);
-  Value weights = Softmax(b, scores);
+  const bool triangular = megatron && fused && d.causal && !bias.present;
+  Value weights = triangular ? TriangularSoftmax(b, scores) : Softmax(b, scores);
+  if (torch_softmax) weights = Cast(b, "softmax_16bit", weights, type);
   if (bias.math) MakeSafe(b, scores);
   weights = Dropout(b, "attention_dropout", weights, dropout);
   if (copy) values = HeadsFirst(b, "value_heads", values);

@@ -18,6 +18,7 @@ Numerics NumericsOf(const TrainingSpec& training) {
   n.fused = training.runtime == Runtime::kCompiled || training.runtime == Runtime::kMegatron ||
             training.runtime == Runtime::kNeuron;
   n.compiled = training.runtime == Runtime::kCompiled || training.runtime == Runtime::kNeuron;
+  n.megatron = training.runtime == Runtime::kMegatron;
   return n;
 }
 

@@ -23,7 +23,8 @@ struct Numerics {
   bool autocast = false;
   bool fp8 = false;
   bool fused = false;
-  bool compiled = false;
+  bool compiled = false;         // fused by TorchInductor or Neuron
+  bool megatron = false;         // fused by Megatron-LM's own kernels
 };
 [[nodiscard]] Numerics NumericsOf(const TrainingSpec& training);
 

@@ -8,7 +8,9 @@ TaskRef Start(Environment& env, const Channel& channel, const char* name, Collec
   if (channel.size == 1) return {};
   const CollectiveCall call{.op = op, .communicator = channel.communicator, .bytes = bytes,
                             .dtype = env.precision().compute};
-  return env.writer.CollectiveFrom(env.wiring.compute, channel.stream, name, call);
+  const TaskRef task = env.writer.CollectiveFrom(env.wiring.compute, channel.stream, name, call);
+  if (env.scenario.training.host_waits == HostWaits::kCollectives) env.writer.HostWait({task});
+  return task;
 }
 
 }  // namespace

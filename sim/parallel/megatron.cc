@@ -4,9 +4,11 @@
 //
 //   Gradients        bf16 weights accumulate into fp32 (arguments.py: bf16 requires accumulate_allreduce_grads_in_fp32)
 //                    inside the weight-gradient product (gradient_accumulation_fusion), so no gradient is allocated.
+//                    In fp16 only since September 2022 (commit 07916bf): `fused_accumulation: false` adds them one by one.
 //                    A precision that is spelled out says its own: NeMo and Aleph Alpha keep them in bf16.
 //   Reduction        of a bucket as soon as its last gradient of the last micro-batch is there (overlap_grad_reduce),
 //                    or of everything at the end. Buckets of max(40e6, 1e6 x ranks) parameters.
+//   Host             a hook per parameter and micro-batch (_make_param_hook), reading the batch, reducing the loss.
 //   Weights          gathered bucket by bucket beside the next step's forward (overlap_param_gather), or after the
 //                    optimizer.
 //   State per weight distributed over d ranks, bf16: 2 + 4 + 12/d bytes; not distributed: 18. Of an expert's weight d are the
@@ -64,12 +66,18 @@ class Megatron : public DataParallel {
     for (size_t b = buckets_.size(); b-- > 0;) GatherWeights(b);  // the forward needs the last bucket first
   }
   void BeforeForward(uint32_t use) override {
+    const auto last = static_cast<uint32_t>(env_.model.uses.size() - 1);
+    if (use == 0 || (use == last && !env_.Owns(0))) ReadBatch();
     if (!gathering_) return;
     for (uint32_t index = 0; index < env_.LayerOf(use).parameters.size(); ++index) {
       TaskRef& gathered = gathered_[bucket_of_[env_.parameters.Id(use, index)]];
       writer().Wait(wires_.compute, gathered);
       gathered = {};
     }
+  }
+
+  void AfterForward(uint32_t use) override {
+    if (use + 1 == env_.model.uses.size()) writer().HostWork(HostCall::kOperator, kLossCalls);
   }
 
   void FinishGradients() override {
@@ -101,14 +109,29 @@ class Megatron : public DataParallel {
   }
 
  protected:
-  [[nodiscard]] bool fused_accumulation() const override { return true; }
-  void Accumulate(uint32_t parameter, BufferId /*incoming*/) override {
+  [[nodiscard]] bool fused_accumulation() const override { return env_.scenario.training.fused_accumulation; }
+  void Accumulate(uint32_t parameter, BufferId incoming) override {
+    writer().HostWork(HostCall::kDdpHook);
+    if (!fused_accumulation()) {
+      Add(wires_.compute, "accumulate gradient", env_.parameters.all()[parameter].elements, gradient_type_,
+          precision().parameters, HostCall::kInner);
+      writer().Free(incoming);
+    }
     if (!last_ || !spec().overlap || wires_.data.size == 1) return;
     const uint32_t bucket = bucket_of_[parameter];
     if (++arrived_[bucket] == buckets_[bucket].size()) Reduce(bucket);
   }
 
  private:
+  // pretrain_gpt.py: get_batch on the first and the last stage (broadcast_data, get_ltor_masks_and_position_ids), loss_func
+  // on the last. Their tensors are small: only the host notices.
+  static constexpr int kBatchCalls = 12;
+  static constexpr int kLossCalls = 12;
+  void ReadBatch() {
+    writer().HostWork(HostCall::kOperator, kBatchCalls);
+    if (wires_.tensor.size > 1) writer().HostWork(HostCall::kCollective, 2);
+  }
+
   [[nodiscard]] int64_t Local() const {
     return distributed_ ? DividedElements(env_) : env_.parameters.elements();
   }

@@ -4,6 +4,9 @@
 // keeps a stage's output until its backward.
 // Under schedules with several chunks the next piece's receive is posted before this piece runs (Megatron-LM's
 // overlap_p2p_comm); under GPipe and 1F1B just before it is needed, so that the transfer is exposed.
+// Megatron-LM's host then waits for all of it (p2p_communication.py: torch.cuda.synchronize after batch_isend_irecv), so it
+// cannot run ahead of the device. Its activations are the same on every tensor-parallel rank unless the sequence is divided:
+// each rank sends its part, and the receivers gather the parts (scatter_gather_tensors_in_pipeline; Narayanan et al. 2021, 4.1).
 #include "sim/parallel/pipeline.h"
 
 #include <algorithm>
@@ -26,6 +29,12 @@ PipelineShape PipelineShapeOf(const Scenario& scenario) {
     shape.kind = PipelineScheduleKind::kInterleaved1F1B;
   }
   return shape;
+}
+
+int64_t ScatterParts(const Scenario& scenario) {
+  const ParallelismSpec& p = scenario.parallelism;
+  const bool applies = scenario.training.runtime == Runtime::kMegatron && p.pipeline.scatter_gather && !p.sequence_parallel;
+  return applies ? p.tensor : 1;
 }
 
 std::vector<std::vector<uint32_t>> SplitIntoStages(const Model& model, int64_t virtual_stages, PipelinePartition partition) {
@@ -70,13 +79,17 @@ class StageWriter {
         stage_(stage), runner_(env, data_parallel), backwards_(static_cast<size_t>(ChunksPerStage(shape)), 0),
         weights_(backwards_),
         per_chunk_(shape.kind == PipelineScheduleKind::kDualPipe ? shape.micro_batches / 2 : shape.micro_batches),
-        ahead_(ChunksPerStage(shape) > 1) {}
+        ahead_(ChunksPerStage(shape) > 1),
+        synchronous_(!ahead_ && env.scenario.training.runtime == Runtime::kMegatron),
+        parts_(ScatterParts(env.scenario)),
+        timed_(env.scenario.training.host_waits != HostWaits::kNever) {}
 
   void Run() {
     for (size_t i = 0; i < schedule_.size(); ++i) {
       const StageWork& work = schedule_[i];
       Post(work);
       if (ahead_ && i + 1 < schedule_.size()) Post(schedule_[i + 1]);
+      if (synchronous_) env_.writer.Synchronize();
       switch (work.kind) {
         case WorkKind::kForward: Forward(work); break;
         case WorkKind::kBackward:
@@ -109,6 +122,7 @@ class StageWriter {
     for (const uint32_t use : uses) runner_.Forward(work.micro_batch, use);
     data_parallel_.EndForward();
     runner_.EndForward(work.micro_batch);
+    AwaitPass();
     if (const int64_t to = Neighbour(work, +1); to >= 0) {
       const BufferId output = runner_.TakeOutput(work.micro_batch, uses.back());
       const Event sent = Send(to, uses.back(), "send forward", true);
@@ -133,6 +147,7 @@ class StageWriter {
     data_parallel_.BeginBackward();
     for (auto use = uses.rbegin(); use != uses.rend(); ++use) runner_.Backward(work.micro_batch, *use, split);
     if (!split) data_parallel_.EndBackward();
+    AwaitPass();
     if (const auto output = outputs_.find({work.micro_batch, work.chunk}); output != outputs_.end()) {
       w.Free(output->second);
       outputs_.erase(output);
@@ -170,9 +185,9 @@ class StageWriter {
     const char* name = forward ? "receive forward" : "receive backward";
     const Tensor& tensor = runner_.HiddenState(forward ? UsesOf(work).front() - 1 : UsesOf(work).back());
     w.SetPhase(forward ? Phase::kForward : Phase::kBackward);
-    posted->second.buffer = w.Allocate(tensor.bytes, MemoryCategory::kActivations, env_.wiring.compute, name);
-    const Transfer transfer{.communicator = Wire(forward).communicator, .receive_offset = Offset(from),
-                            .receive_bytes = tensor.bytes};
+    const Bytes bytes = DivCeil(tensor.bytes, parts_);
+    posted->second.buffer = w.Allocate(bytes, MemoryCategory::kActivations, env_.wiring.compute, name);
+    const Transfer transfer{.communicator = Wire(forward).communicator, .receive_offset = Offset(from), .receive_bytes = bytes};
     posted->second.transfer = w.ExchangeFrom(env_.wiring.compute, Wire(forward).receive[Direction(from)], name, transfer);
   }
 
@@ -181,15 +196,36 @@ class StageWriter {
     const auto posted = inputs.find({work.micro_batch, work.chunk});
     SIM_CHECK(posted != inputs.end(), "nothing was received for this piece");
     env_.writer.Wait(env_.wiring.compute, posted->second.transfer);
-    const BufferId buffer = posted->second.buffer;
+    BufferId buffer = posted->second.buffer;
     inputs.erase(posted);
+    if (parts_ > 1) buffer = Gather(buffer, work);
+    AwaitPass();
     return buffer;
+  }
+
+  // The parts that the tensor-parallel ranks have received, put together inside the node.
+  BufferId Gather(BufferId part, const StageWork& work) {
+    StepWriter& w = env_.writer;
+    const bool forward = work.kind == WorkKind::kForward;
+    const Tensor& tensor = runner_.HiddenState(forward ? UsesOf(work).front() - 1 : UsesOf(work).back());
+    const BufferId whole = w.Allocate(tensor.bytes, MemoryCategory::kActivations, env_.wiring.compute, "gathered activation");
+    const Channel& tensor_ranks = env_.wiring.tensor;
+    const CollectiveCall call{.op = CollectiveOp::kAllGather, .communicator = tensor_ranks.communicator,
+                              .bytes = tensor.bytes, .dtype = tensor.dtype};
+    const TaskRef gathered = w.CollectiveFrom(env_.wiring.compute, tensor_ranks.stream, "pipeline all_gather", call);
+    w.Wait(env_.wiring.compute, gathered);
+    w.Free(part, {gathered});
+    return whole;
+  }
+
+  void AwaitPass() {
+    if (timed_) env_.writer.HostWait(env_.writer.Record(env_.wiring.compute));
   }
 
   // `use`: whose output (or its gradient) travels.
   Event Send(int64_t to, uint32_t use, const char* name, bool forward) {
     const Transfer transfer{.communicator = Wire(forward).communicator, .send_offset = Offset(to),
-                            .send_bytes = runner_.HiddenState(use).bytes};
+                            .send_bytes = DivCeil(runner_.HiddenState(use).bytes, parts_)};
     return {env_.writer.ExchangeFrom(env_.wiring.compute, Wire(forward).send[Direction(to)], name, transfer)};
   }
 
@@ -212,6 +248,9 @@ class StageWriter {
   std::vector<int64_t> weights_;
   int64_t per_chunk_;
   bool ahead_;
+  bool synchronous_;                // the host waits for every transfer
+  int64_t parts_;                   // of an activation, each sent by one tensor-parallel rank
+  bool timed_;                      // ... and for every pass
   std::map<PieceKey, BufferId> outputs_;          // kept until their backward
   std::map<PieceKey, Posted> forward_inputs_;
   std::map<PieceKey, Posted> backward_inputs_;

@@ -10,6 +10,9 @@ namespace simulate {
 
 [[nodiscard]] PipelineShape PipelineShapeOf(const Scenario& scenario);
 
+// Parts of an activation that each tensor-parallel rank sends one of (Narayanan et al. 2021, section 4.1).
+[[nodiscard]] int64_t ScatterParts(const Scenario& scenario);
+
 // Uses of the model by virtual stage: blocks spread evenly (the first stages take what is left over), what comes
 // before the first block on the first stage, what comes after the last block on the last. kEnds spreads embedding
 // and head, too, as one item each, kLayers the final norm besides; norm and head, one use, stay on the last stage.

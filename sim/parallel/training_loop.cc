@@ -32,10 +32,12 @@ void WriteTrainingStep(Environment& env, DataParallel& data_parallel) {
     for (const uint32_t use : env.uses) runner.Forward(step, use);
     data_parallel.EndForward();
     runner.EndForward(step);
+    if (env.scenario.training.host_waits != HostWaits::kNever) writer.Synchronize();
     writer.SetPhase(Phase::kBackward);
     data_parallel.BeginBackward();
     for (auto use = env.uses.rbegin(); use != env.uses.rend(); ++use) runner.Backward(step, *use);
     data_parallel.EndBackward();
+    if (env.scenario.training.host_waits != HostWaits::kNever) writer.Synchronize();
   }
   data_parallel.FinishGradients();
   data_parallel.Step();

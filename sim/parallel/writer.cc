@@ -42,6 +42,14 @@ Event StepWriter::Record(StreamId stream) const {
   return event;
 }
 
+void StepWriter::Synchronize() {
+  Event all;
+  for (const StreamState& state : streams_) {
+    if (state.last.valid()) all.push_back(state.last);
+  }
+  rank_.HostWait(all);
+}
+
 void StepWriter::Wait(StreamId stream, const Event& event) {
   for (const TaskRef task : event) Wait(stream, task);
 }

@@ -7,6 +7,7 @@
 //   torch.cuda.Stream.wait_stream(other)   Wait(stream, other)
 //   torch.cuda.Event.record / wait_event   Record(stream) / Wait(stream, event)
 //   event.synchronize()                    HostWait(event)
+//   torch.cuda.synchronize()               Synchronize()
 //   dist.all_gather(...) on `stream`       CollectiveFrom(stream, ...): the communicator's own stream waits
 //                                          for `stream`, and the event of the call is returned (Work)
 #pragma once
@@ -59,6 +60,7 @@ class StepWriter {
   void Wait(StreamId stream, TaskRef task);
   void WaitStream(StreamId stream, StreamId other) { Wait(stream, Record(other)); }
   void HostWait(const Event& event) { rank_.HostWait(event); }
+  void Synchronize();
   void HostWork(HostCall call, int count = 1) { rank_.HostWork(call, count); }
 
   [[nodiscard]] RankProgram Build() && { return std::move(rank_).Build(); }

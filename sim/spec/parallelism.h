@@ -42,6 +42,7 @@ struct PipelineSpec {
   int64_t virtual_stages = 1;
   bool uneven = false;                      // stages may differ by one layer; otherwise they must not
   PipelinePartition partition = PipelinePartition::kBlocks;
+  bool scatter_gather = true;               // Megatron runtime: a tensor-parallel rank sends its part, receivers gather
 };
 
 // Whose tensor parallelism, where the runtime does not bring its own (Megatron, Neuron): PyTorch's DTensor, or plain

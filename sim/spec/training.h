@@ -25,6 +25,9 @@ enum class LossImplementation : uint8_t { kDefault, kComposed, kDirect, kFused }
 enum class RotaryImplementation : uint8_t { kRuntime, kFused, kRotateHalf, kComplex, kMatrix };
 enum class Optimizer : uint8_t { kAdamW, kAdam8bit, kSgd, kMomentum, kAdafactor };
 enum class OptimizerKernel : uint8_t { kFused, kForeach };
+// What the host waits for beside what the framework itself needs: every forward and backward pass (Megatron-LM's timers
+// called torch.cuda.synchronize until August 2022, commit 77efccc); every collective too (NCCL_BLOCKING_WAIT).
+enum class HostWaits : uint8_t { kNever, kPasses, kCollectives };
 enum class Runtime : uint8_t { kEager, kCompiled, kCudaGraph, kMegatron, kNeuron };
 
 // Where each tensor lives and what the multipliers see. `name` is the preset it came from.
@@ -72,6 +75,8 @@ struct TrainingSpec {
   bool clip_grad_norm = false;
   bool offload_activations = false;         // checkpointed blocks' inputs wait in the host's memory
   LoraSpec lora;
+  HostWaits host_waits = HostWaits::kNever;
+  bool fused_accumulation = true;           // Megatron runtime: weight-gradient products add into the gradient buffer
   double tokens = 0.0;                      // length of the whole run; 0: not stated
 };
 

@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <set>
 
 #include "tests/parallel/fixture.h"
 
@@ -125,4 +126,95 @@ TEST_CASE("zero-bubble stages launch each weight gradient once, after its input 
   for (const auto pass : {GemmPass::kForward, GemmPass::kDataGradient, GemmPass::kWeightGradient}) {
     CHECK(products(BuildProgram(split), pass) == products(BuildProgram(whole), pass));
   }
+}
+
+namespace {
+
+// What a rank sends in point-to-point transfers, each size once.
+std::set<int64_t> SentSizes(const Program& program, size_t rank_program = 0) {
+  std::set<int64_t> sizes;
+  for (const Instruction& i : program.programs[rank_program].instructions) {
+    if (i.kind == InstructionKind::kTransfer && program.transfers[i.object].send_bytes > Bytes(0)) {
+      sizes.insert(program.transfers[i.object].send_bytes.value());
+    }
+  }
+  return sizes;
+}
+
+Scenario TwoByTwo(Runtime runtime, bool sequence_parallel) {
+  Scenario s = Megatron(2, sequence_parallel);
+  s.gpus = 4;
+  s.training.runtime = runtime;
+  s.training.gradient_accumulation_steps = 3;
+  s.parallelism.pipeline.stages = 2;
+  return s;
+}
+
+}  // namespace
+
+TEST_CASE("Megatron's tensor-parallel ranks send an activation in parts and gather it") {
+  // Narayanan et al. 2021, section 4.1: s b h bytes x 2 / t from each of t ranks, then an all_gather inside the node, for
+  // every micro-batch and direction. Divided sequences need neither; torch's pipelining sends the whole from every rank.
+  const Program parts = BuildProgram(TwoByTwo(Runtime::kMegatron, false));
+  CHECK(SentSizes(parts) == std::set<int64_t>{kHidden / 2});
+  for (const size_t stage : {0, 1}) CHECK(CountNamed(parts, "pipeline all_gather", stage) == 3);
+
+  const Program sequence = BuildProgram(TwoByTwo(Runtime::kMegatron, true));
+  CHECK(SentSizes(sequence) == std::set<int64_t>{kHidden / 2});
+  CHECK(CountNamed(sequence, "pipeline all_gather") == 0);
+
+  Scenario whole = TwoByTwo(Runtime::kMegatron, false);
+  whole.parallelism.pipeline.scatter_gather = false;
+  for (const Scenario& s : {whole, TwoByTwo(Runtime::kEager, false)}) {
+    const Program program = BuildProgram(s);
+    CHECK(SentSizes(program) == std::set<int64_t>{kHidden});
+    CHECK(CountNamed(program, "pipeline all_gather") == 0);
+  }
+}
+
+TEST_CASE("what the host waits for") {
+  const auto waits = [](const Scenario& s) { return CountKind(BuildProgram(s), InstructionKind::kHostWait); };
+  // 1F1B under Megatron: after the transfers before each of 3 forwards and 3 backwards; torch's pipelining never.
+  CHECK(waits(TwoByTwo(Runtime::kMegatron, false)) == 6);
+  CHECK(waits(TwoByTwo(Runtime::kEager, false)) == 0);
+  // Without a pipeline: two passes per micro-batch, and every all_reduce of tensor parallelism (see above: 4 + 4 + 1 + 1;
+  // the divided loss adds one of a few bytes).
+  Scenario s = Megatron(2, false);
+  s.training.gradient_accumulation_steps = 3;
+  CHECK(waits(s) == 0);
+  s.training.host_waits = HostWaits::kPasses;
+  CHECK(waits(s) == 3 * 2);
+  s.training.host_waits = HostWaits::kCollectives;
+  const int64_t loss = CountNamed(BuildProgram(s), "vocabulary all_reduce");
+  CHECK(waits(s) == 3 * (2 + 10) + loss);
+}
+
+TEST_CASE("Megatron's softmax kernel wants whole blocks of rows") {
+  // fused_softmax.py: micro-batch x heads / t divisible by 4, or by 8 up to 128 keys. Here 2 x 4 / t with 128 keys.
+  for (const int64_t tensor : {1, 2}) {
+    Scenario s = Megatron(tensor, false);
+    s.training.attention = AttentionImplementation::kEager;
+    const Program program = BuildProgram(s);
+    const int64_t in_torch = tensor == 1 ? 0 : 2;  // once per block
+    CHECK(CountNamed(program, "causal_mask") == 2 * in_torch);            // forward and backward
+    CHECK(CountNamed(program, "softmax.backward_product") == in_torch);   // torch's backward is two kernels, Megatron's one
+    CHECK(CountNamed(program, "softmax") == 2);
+  }
+}
+
+TEST_CASE("without fused accumulation Megatron adds every gradient to its buffer") {
+  Scenario s = Megatron(1, false);
+  s.training.gradient_accumulation_steps = 3;
+  CHECK(CountNamed(BuildProgram(s), "accumulate gradient") == 0);
+  s.training.fused_accumulation = false;
+  const Program program = BuildProgram(s);
+  const Model model = BuildModel(s.model, s.training);
+  int64_t tensors = 0;
+  for (const LayerUse& use : model.uses) {
+    for (const Parameter& p : model.layers[use.layer].parameters) tensors += p.tied ? 0 : 1;
+  }
+  if (model.tied_embedding) ++tensors;
+  CHECK(CountNamed(program, "accumulate gradient") == 3 * tensors);
+  const MemoryTotals memory = MemoryOf(program);
+  CHECK(memory.at_begin == memory.at_end);
 }

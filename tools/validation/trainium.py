@@ -50,7 +50,8 @@ def NeuronRow(row):
         "cluster.hardware": "aws-trn1", "cluster.gpus": cores, "training.micro_batch_size": row["micro_batch"],
         "training.gradient_accumulation_steps": Accumulation(row), "training.sequence_length": seq,
         "training.precision": "bf16_mixed" if "FP32Optimizer" in row["precision"] else "bf16",
-        "training.activation_checkpointing": "selective" if llama else "full", "training.attention": "eager",
+        "training.activation_checkpointing": "selective" if llama else "full",
+        "training.attention": "flash" if name.startswith("Llama-3") else "eager",
         "training.dropout": 0, "training.optimizer": "adamw", "training.clip_grad_norm": True,
         "training.runtime": "neuron",
         "parallelism.data.strategy": "zero1" if llama else "ddp", "parallelism.tensor": row["tp"],
@@ -67,5 +68,7 @@ Pre-training on trn1.32xlarge (the source lists trn1n beside it and does not say
 cluster.gpus counts NeuronCores, 32 an instance, as the source's TP, DP and PP do.
 step time = global batch / (sequences per second). BF16+SR: everything in bf16 with stochastic rounding.
 Recomputation is not printed: selective for Llama with ZeRO-1 and sequence parallelism, as neuronx-distributed's tutorials
-for these models have it; full for GPT-3 as in neuronx-nemo-megatron's examples. Presumed, and worth up to a third.""",
+for these models have it; full for GPT-3 as in neuronx-nemo-megatron's examples. Presumed, and worth up to a third.
+Attention is not printed either: the same tutorials use the fused kernel for Llama 3 (use_flash_attention in
+tp_zero1_llama3_8B_hf_pretrain.sh and run_llama3_70B_tp_pp.sh since July 2024) and not for Llama 2.""",
                   rows, {"cluster.hardware": "trn1.32xlarge, 32 NeuronCores each"}, "20%")]
