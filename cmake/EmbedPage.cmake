@@ -1,8 +1,12 @@
 # Turns the page's files and Chart.js into one header of string constants.
 #   cmake -DOUT=page.h -DDIR=sim/output/html -DCHARTJS=chart.min.js -P EmbedPage.cmake
 # String literals are limited in length, so long files are cut into adjacent raw literals.
-function(embed variable file)
-  file(READ ${file} text)
+function(embed variable files)
+  set(text "")
+  foreach(file IN LISTS files)
+    file(READ ${file} piece)
+    string(APPEND text "${piece}")
+  endforeach()
   string(LENGTH "${text}" length)
   set(literal "inline const std::string ${variable} =\n")
   set(at 0)
@@ -18,7 +22,7 @@ endfunction()
 set(header "// Made at build time from sim/output/html and Debian's libjs-chart.js.\n#pragma once\n#include <string>\nnamespace simulate {\n")
 embed(kPageTemplate ${DIR}/page.html)
 embed(kPageStyle ${DIR}/page.css)
-embed(kPageScript ${DIR}/page.js)
+embed(kPageScript "${DIR}/page.js;${DIR}/lanes.js;${DIR}/cluster.js;${DIR}/start.js")
 embed(kChartJs ${CHARTJS})
 string(APPEND header "}  // namespace simulate\n")
 file(WRITE ${OUT} "${header}")

@@ -7,7 +7,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "sim/cli/terminal.h"
-#include "sim/cli/write_file.h"
+#include "sim/study/write_file.h"
 #include "sim/study/accuracy_page.h"
 #include "sim/study/check.h"
 #include "sim/study/check_output.h"

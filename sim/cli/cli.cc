@@ -7,10 +7,13 @@
 #include <cstring>
 #include <exception>
 #include <iostream>
+#include <memory>
 #include <sstream>
 
 #include "CLI/CLI.hpp"
 #include "sim/cli/check_command.h"
+#include "sim/cli/describe.h"
+#include "sim/cli/interrupt.h"
 #include "sim/cli/replay_command.h"
 #include "sim/cli/run_command.h"
 #include "sim/cli/study_commands.h"
@@ -37,9 +40,23 @@ constexpr const char* kFooter =
     "  simulate scenarios/t5_11b_fsdp.yaml --set cluster.gpus=64 --set training.micro_batch_size=4\n"
     "  simulate scenarios/t5_11b_fsdp.yaml --json > result.json\n"
     "\n"
-    "Exit codes: 0 done, 1 a check fell short, 2 bad input, 3 a bug in simulate.\n"
+    "Exit codes: 0 done, 1 a check fell short, 2 bad input or a file that cannot be written, 3 a bug in simulate,\n"
+    "130 interrupted.\n"
     "Models, hardware and scenarios are found by name in the working directory, in SIMULATE_PATH, beside the program\n"
     "and in the installed share folder.";
+
+// `simulate completion SHELL` and `simulate man`, both made from the definition of the other commands.
+void AddSelfDescription(CLI::App& app, Command& command) {
+  CLI::App* completion = app.add_subcommand("completion", "Print the completion script for a shell: source <(simulate completion bash)");
+  auto shell = std::make_shared<std::string>();
+  completion->add_option("shell", *shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}))->type_name("SHELL");
+  completion->callback([shell, &app, &command] {
+    const std::vector<CommandText> commands = DescribeCommands(app);
+    command.out << (*shell == "bash" ? BashCompletion(commands) : *shell == "zsh" ? ZshCompletion(commands) : FishCompletion(commands));
+  });
+  CLI::App* man = app.add_subcommand("man", "Print the manual page: simulate man | man -l -");
+  man->callback([&app, &command] { command.out << ManPage(DescribeCommands(app), SIMULATE_VERSION, kFooter); });
+}
 
 int Parse(CLI::App& app, int argc, char** argv, Command& command) {
   try {
@@ -71,9 +88,10 @@ int Print(const std::string& text, int code) {
 
 int RunCommandLine(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
+  HandleInterrupts();
   std::ostringstream out;
   Command command{out, std::cerr, DiscoverSearchPath(argv[0]), isatty(STDOUT_FILENO) != 0, isatty(STDERR_FILENO) != 0,
-                  kExitDone};
+                  kExitDone, {}};
   CLI::App app(kAbout, "simulate");
   app.footer(kFooter);
   app.set_version_flag("--version", "simulate " SIMULATE_VERSION);
@@ -91,9 +109,12 @@ int RunCommandLine(int argc, char** argv) {
   AddTopologyCommand(app, command);
   AddCalibrateCommand(app, command);
   AddReplayCommand(app, command);
+  AddSelfDescription(app, command);
   try {
     const int code = Parse(app, argc, argv, command);
-    return Print(out.str(), code);
+    const int printed = Print(out.str(), code);
+    if (printed == kExitDone && command.when_printed) command.when_printed();
+    return printed;
   } catch (const std::exception& error) {
     std::cerr << "error: simulate has a bug: " << error.what()
               << "\n  help: please report it with the scenario that shows it\n";

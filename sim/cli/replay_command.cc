@@ -8,7 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "sim/cli/terminal.h"
-#include "sim/cli/write_file.h"
+#include "sim/study/write_file.h"
 #include "sim/output/csv.h"
 #include "sim/output/html_report.h"
 #include "sim/output/inputs.h"
@@ -42,7 +42,7 @@ void WriteFiles(const Options& options, const ReplayedTrace& replayed, Diagnosti
   const Simulation& s = replayed.simulation;
   if (!options.trace_file.empty()) {
     const auto write = absl::EndsWith(options.trace_file, ".json") ? WriteChromeTrace : WritePerfettoTrace;
-    WriteFile(options.trace_file, [&](std::ostream& out) { write(s.program, s.timeline, out); }, diagnostics);
+    WriteFile(options.trace_file, [&](std::ostream& out) { write(s.program, s.timeline, false, out); }, diagnostics);
   }
   if (options.html.empty()) return;
   HtmlPage page;

@@ -12,19 +12,31 @@
 #include "absl/strings/str_format.h"
 #include "sim/cli/chakra_export.h"
 #include "sim/cli/common.h"
+#include "sim/cli/sweep.h"
 #include "sim/cli/terminal.h"
-#include "sim/cli/write_file.h"
+#include "sim/study/write_file.h"
 #include "sim/output/csv.h"
+#include "sim/output/gantt.h"
 #include "sim/output/html_report.h"
 #include "sim/output/inputs.h"
 #include "sim/output/json.h"
 #include "sim/output/text.h"
 #include "sim/output/trace_file.h"
 #include "sim/report/metric.h"
+#include "sim/report/pipeline.h"
+#include "sim/study/cluster_picture.h"
+#include "sim/study/predict.h"
 #include "sim/study/simulate.h"
 
 namespace simulate {
 namespace {
+
+// A trace, a page's timeline and a drawn pipeline show one point: the sweep's last that fits in memory.
+size_t ShownPoint(const std::vector<Report>& reports) {
+  size_t shown = reports.size() - 1;
+  while (shown > 0 && reports[shown].out_of_memory) --shown;
+  return shown;
+}
 
 struct Options : CommonOptions {
   bool json = false;
@@ -37,14 +49,31 @@ struct Options : CommonOptions {
   std::string trace;
   std::string html;
   ChakraOptions chakra;
+  std::string resume;
+  bool gantt = false;
 };
+
+constexpr int kPlainWidth = 120;  // columns of a picture that is not on a terminal
+
+// The pipeline of the point that is shown, drawn. Long steps are drawn with fewer micro-batches, as they are predicted.
+std::string Gantt(const Options& options, const Scenario& point, bool terminal) {
+  const Continuation c = ContinuationOf(point);
+  Scenario drawn = point;
+  if (!options.exact) drawn.training.gradient_accumulation_steps = c.second;
+  const Simulation simulation = Simulate(drawn);
+  const PlayedPipeline pipeline = PlayedPipelineOf(drawn, simulation.program, simulation.timeline);
+  if (pipeline.stages.empty()) return "\nno pipeline to draw: the last point that fits in memory has one stage\n";
+  GanttStyle style{UseColour(options.color, terminal), terminal ? TerminalWidth(kPlainWidth) : kPlainWidth, c.all};
+  return "\n" + RenderGantt(pipeline, simulation.timeline.end, style);
+}
 
 std::string Render(const Options& options, const Command& command, const Study& study, const std::vector<Report>& reports) {
   if (options.json) return RenderJson(study.title, reports);
   if (options.csv) return RenderCsv(reports);
   const bool terminal = command.out_is_terminal && options.output.empty();
   const TextStyle style{UseColour(options.color, terminal), terminal && SpeaksUtf8(), options.quiet};
-  return RenderText(study.title, study.reference.source, reports, style);
+  const std::string text = RenderText(study.title, study.reference.source, reports, style);
+  return options.gantt ? text + Gantt(options, study.points[ShownPoint(reports)], terminal) : text;
 }
 
 void PrintStats(const std::vector<Report>& reports, double seconds, std::ostream& err) {
@@ -69,38 +98,55 @@ bool EndsWith(const std::string& text, const std::string& end) {
 // A trace, execution traces and a page's timeline show one point: the sweep's last that fits in memory.
 void WriteTimeline(const Options& options, const Study& study, const std::vector<Report>& reports, Command& command,
                    Diagnostics& diagnostics) {
-  size_t shown = reports.size() - 1;
-  while (shown > 0 && reports[shown].out_of_memory) --shown;
-  const Simulation simulation = Simulate(study.points[shown], {options.unfold});
+  const Scenario& point = study.points[ShownPoint(reports)];
+  const Simulation simulation = Simulate(point, {options.unfold});
   if (!options.trace.empty()) {
     const auto write = EndsWith(options.trace, ".json") ? WriteChromeTrace : WritePerfettoTrace;
-    WriteFile(options.trace, [&](std::ostream& out) { write(simulation.program, simulation.timeline, out); }, diagnostics);
+    WriteFile(options.trace, [&](std::ostream& out) { write(simulation.program, simulation.timeline, options.unfold, out); }, diagnostics);
   }
   if (!options.chakra.folder.empty()) {
     Progress progress(command.err, command.err_is_terminal && !options.quiet, "file");
-    ExportChakra(options.chakra, study.points[shown], simulation, progress, diagnostics);
+    ExportChakra(options.chakra, point, simulation, progress, diagnostics);
   }
   if (options.html.empty()) return;
   HtmlPage page;
   page.title = study.title;
+  page.shown = ShownPoint(reports);
+  page.cluster = ClusterJson(point.hardware, TopologyOf(point));
+  page.pipeline = PipelineJson(PlayedPipelineOf(point, simulation.program, simulation.timeline), simulation.timeline.end,
+                               point.training.gradient_accumulation_steps);
+  page.files = FilesJson(study.files);
   page.result = RenderJson(study.title, reports);
   page.timeline = TimelineJson(simulation.program, simulation.timeline);
-  page.inputs = RenderInputs(study.points[shown], study.reference);
+  page.inputs = RenderInputs(point, study.reference);
   WriteFile(options.html, [&](std::ostream& out) { out << RenderHtml(page); }, diagnostics);
 }
 
+// A picture of a pipeline needs one.
+bool CheckGantt(const Options& options, const Study& study, std::ostream& err) {
+  if (!options.gantt || study.points.back().parallelism.pipeline.stages > 1) return true;
+  err << "error: --gantt draws a pipeline, and this scenario has one stage\n"
+         "help: for example --set parallelism.pipeline.stages=4 --set training.gradient_accumulation_steps=8\n";
+  return false;
+}
+
 int Run(const Options& options, Command& command) {
-  Diagnostics diagnostics;
   const std::optional<Study> study = ReadStudy(options.scenario, options.set, command);
-  if (!study) return kExitBadInput;
+  if (!study || !CheckGantt(options, *study, command.err)) return kExitBadInput;
+  Diagnostics diagnostics;
+  for (const std::string& path : {options.output, options.trace, options.html}) {
+    if (!path.empty()) CanWrite(path, diagnostics);  // rather now than after an hour
+  }
+  if (diagnostics.HasErrors()) {
+    command.err << diagnostics.Render();
+    return kExitBadInput;
+  }
 
   const auto begin = std::chrono::steady_clock::now();
-  std::vector<Report> reports;
-  {
-    Progress progress(command.err, command.err_is_terminal && !options.quiet, "point");
-    reports = SimulateAll(study->points, {options.unfold, options.exact}, options.threads,
-                          [&](size_t done, size_t all) { progress.Update(done, all); });
-  }
+  std::optional<SweepResult> sweep = RunSweep(
+      *study, {{options.unfold, options.exact, true}, options.set, options.resume, options.threads, options.quiet}, command);
+  if (!sweep) return command.exit_code;
+  std::vector<Report>& reports = sweep->reports;
   for (size_t i = 0; i < reports.size(); ++i) Compare(study->reference, study->points[i].reference, reports[i]);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 
@@ -117,6 +163,7 @@ int Run(const Options& options, Command& command) {
     command.err << diagnostics.Render();
     return kExitBadInput;
   }
+  if (sweep->file) command.when_printed = [file = std::shared_ptr(std::move(sweep->file))] { file->Remove(); };
   if (options.stats) PrintStats(reports, seconds, command.err);
   return kExitDone;
 }
@@ -126,7 +173,8 @@ std::shared_ptr<Options> AddOptions(CLI::App& app) {
   app.add_option("scenario", options->scenario, "Scenario file, or the name of one that is shipped")->type_name("SCENARIO");
   AddCommonOptions(app, *options);
   auto* json = app.add_flag("--json", options->json, "Print the result as one JSON object");
-  app.add_flag("--csv", options->csv, "Print one line of comma-separated values per point")->excludes(json);
+  auto* csv = app.add_flag("--csv", options->csv, "Print one line of comma-separated values per point")->excludes(json);
+  app.add_flag("--gantt", options->gantt, "Draw the (last) point's pipeline: stages as rows")->excludes(json)->excludes(csv);
   app.add_flag("--quiet", options->quiet, "Print the table alone, and no progress");
   app.add_flag("--unfold", options->unfold, "Simulate every rank instead of one of each kind");
   app.add_flag("--exact", options->exact, "Simulate every micro-batch of steps that have many");
@@ -141,6 +189,8 @@ std::shared_ptr<Options> AddOptions(CLI::App& app) {
   app.add_option("--chakra-ranks", options->chakra.ranks, "Whose: all, kinds (one of each kind of rank), or a set such as 0-7,64")
       ->type_name("RANKS")
       ->needs(chakra);
+  app.add_option("--resume", options->resume, "Keep finished points in this file, and go on from it if it is there")
+      ->type_name("FILE");
   return options;
 }
 

@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
-#include "sim/cli/write_file.h"
+#include "sim/study/write_file.h"
 
 namespace simulate {
 namespace {

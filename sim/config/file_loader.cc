@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "sim/base/hash.h"
 #include "sim/config/parse.h"
 
 namespace simulate {
@@ -102,6 +103,7 @@ const Node* FileLoader::LoadFile(const std::string& path) {
                                        : absl::StrCat("there is no file `", path, "`"));
     return nullptr;
   }
+  read_.push_back({path, Hash(text)});
   auto node = std::make_unique<Node>();
   if (!ParseYaml(path, text, *diagnostics_, node.get())) return nullptr;
   slot = std::move(node);
@@ -112,7 +114,10 @@ bool FileLoader::LoadText(const std::string& name, const SourceLocation& used_at
                           std::string* text) {
   *path = JoinPath(FolderOf(used_at.file), name);
   if (fs::path(name).is_absolute() || !IsFile(*path)) *path = name;
-  if (ReadFile(*path, text)) return CheckText(*path, *text, *diagnostics_);
+  if (ReadFile(*path, text)) {
+    read_.push_back({*path, Hash(*text)});
+    return CheckText(*path, *text, *diagnostics_);
+  }
   diagnostics_->Error(absl::StrCat("the file `", name, "` cannot be read"), used_at)
       .help.emplace_back("a path is looked for beside the file that names it, and in the working directory");
   return false;

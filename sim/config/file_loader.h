@@ -12,6 +12,7 @@
 #include "sim/config/config.h"
 #include "sim/config/node.h"
 #include "sim/config/reader.h"
+#include "sim/spec/scenario.h"
 
 namespace simulate {
 
@@ -36,6 +37,7 @@ class FileLoader {
   // under which it was found. False after an error.
   bool LoadText(const std::string& name, const SourceLocation& used_at, std::string* path, std::string* text);
   [[nodiscard]] Diagnostics& diagnostics() { return *diagnostics_; }
+  [[nodiscard]] const std::vector<InputFile>& files() const { return read_; }  // in order of reading
 
  private:
   [[nodiscard]] std::string Find(const std::string& name, const std::string& folder, const std::string& from) const;
@@ -46,6 +48,7 @@ class FileLoader {
 
   SearchPath search_;
   Diagnostics* diagnostics_;
+  std::vector<InputFile> read_;
   std::map<std::string, std::unique_ptr<Node>> files_;  // null: could not be read, and was reported
 };
 

@@ -76,6 +76,7 @@ class StudyLoader {
     CheckReferences(!overrides.empty());
     if (d_.HasErrors()) return std::nullopt;
     const Node* title = tree_.Find("title");
+    study.files = loader_.files();
     study.title = title != nullptr ? title->text : FileLoader::NameOf(tree_);
     return study;
   }

@@ -27,7 +27,8 @@ constexpr const char* kHarmless[] = {
     "routed_scaling_factor", "router_aux_loss_coef", "router_jitter_noise", "scoring_func", "seq_aux",
     "sliding_window", "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type",
     "summary_use_proj", "task_specific_params", "topk_group", "topk_method", "torch_dtype", "dtype",
-    "transformers_version", "use_cache", "moe_layer_freq", "source", "description"};
+    "transformers_version", "use_cache", "moe_layer_freq", "source", "description", "max_window_layers",
+    "use_sliding_window", "layer_types", "use_mrope", "rope_local_base_freq"};
 
 class Reader {
  public:
@@ -40,6 +41,9 @@ class Reader {
                                                {"gpt_neox", ModelFamily::kGptNeox},
                                                {"mpt", ModelFamily::kMpt},
                                                {"llama", ModelFamily::kLlama},
+                                               {"mistral", ModelFamily::kLlama},
+                                               {"qwen2", ModelFamily::kLlama},
+                                               {"qwen3", ModelFamily::kLlama},
                                                {"mixtral", ModelFamily::kMixtral},
                                                {"deepseek_v3", ModelFamily::kDeepseekV3},
                                                {"t5", ModelFamily::kT5}},
@@ -90,6 +94,10 @@ class Reader {
     out_.norm = llama_like || Is(ModelFamily::kT5) ? Norm::kRmsNorm : Norm::kLayerNorm;
     out_.attention_bias = out_.mlp_bias = out_.norm_bias = gpt_like;
     out_.gated_mlp = llama_like;
+    // Llamas by other names: Qwen2 has a bias on queries, keys and values, Qwen3 norms on queries and keys.
+    const Node* type = map_.node().Find("model_type");
+    if (type != nullptr && type->text == "qwen2") out_.attention_bias = true;
+    if (type != nullptr && type->text == "qwen3") out_.qk_norm = true;
     out_.fused_qkv = gpt_like || Is(ModelFamily::kMpt);
     out_.parallel_residual = Is(ModelFamily::kGptNeox);
     out_.tie_word_embeddings = Is(ModelFamily::kGpt2) || Is(ModelFamily::kMpt) || Is(ModelFamily::kT5);

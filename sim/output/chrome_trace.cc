@@ -1,4 +1,5 @@
 // Chrome's trace event format: one JSON object a line inside "traceEvents".
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -36,8 +37,9 @@ class ChromeSink : public TraceSink {
     }
     Write({{"ph", "X"}, {"name", slice.name}, {"cat", slice.category}, {"pid", track.pid}, {"tid", track.tid},
            {"ts", Micros(slice.begin_ns)}, {"dur", Micros(slice.end_ns - slice.begin_ns)}, {"args", arguments}});
-    for (const uint64_t id : slice.flows_out) Flow("s", id, slice, track);
-    for (const uint64_t id : slice.flows_in) Flow("f", id, slice, track);
+    for (const uint64_t id : slice.flows_out) Flow("s", id, slice.begin_ns, track);
+    // Just inside the slice: an event at its very end would belong to what follows.
+    for (const uint64_t id : slice.flows_in) Flow("f", id, std::max(slice.begin_ns, slice.end_ns - 1), track);
   }
 
   void Counter(uint64_t id, int64_t at_ns, double value) override {
@@ -54,9 +56,9 @@ class ChromeSink : public TraceSink {
 
   static double Micros(int64_t ns) { return static_cast<double>(ns) / 1000.0; }
 
-  void Flow(const char* phase, uint64_t id, const TraceSlice& slice, const Track& track) {
+  void Flow(const char* phase, uint64_t id, int64_t at_ns, const Track& track) {
     Write({{"ph", phase}, {"name", "transfer"}, {"cat", "transfer"}, {"id", id}, {"pid", track.pid}, {"tid", track.tid},
-           {"ts", Micros(slice.begin_ns)}, {"bp", "e"}});
+           {"ts", Micros(at_ns)}, {"bp", "e"}});
   }
 
   void Write(const Json& event) {
@@ -71,9 +73,9 @@ class ChromeSink : public TraceSink {
 
 }  // namespace
 
-void WriteChromeTrace(const Program& program, const Timeline& timeline, std::ostream& out) {
+void WriteChromeTrace(const Program& program, const Timeline& timeline, bool every_rank, std::ostream& out) {
   ChromeSink sink(out);
-  EmitTrace(program, timeline, sink);
+  EmitTrace(program, timeline, every_rank, sink);
   sink.Finish();
 }
 

@@ -36,6 +36,21 @@ std::string EscapeHtml(const std::string& text) {
   return result;
 }
 
+constexpr size_t kMemoryPoints = 1500;  // more than a page has pixels
+
+// The curve, thinned to the largest value of each stretch.
+Json MemoryJson(const std::vector<MemorySample>& samples) {
+  const size_t stretch = samples.size() / kMemoryPoints + 1;
+  Json curve = Json::array();
+  for (size_t i = 0; i < samples.size(); i += stretch) {
+    const size_t end = std::min(samples.size(), i + stretch);
+    const auto most = std::max_element(samples.begin() + static_cast<std::ptrdiff_t>(i), samples.begin() + static_cast<std::ptrdiff_t>(end),
+                                       [](const MemorySample& a, const MemorySample& b) { return a.allocated < b.allocated; });
+    curve.push_back({static_cast<double>(samples[i].time.picoseconds() / 1000) * 1e-3, most->allocated.value()});
+  }
+  return curve;
+}
+
 double Micros(SimTime t) { return static_cast<double>(t.picoseconds() / 1000) * 1e-3; }
 
 }  // namespace
@@ -47,6 +62,10 @@ std::string RenderHtml(const HtmlPage& page) {
   ReplaceAll(html, "@RESULT@", Embed(page.result));
   ReplaceAll(html, "@TIMELINE@", Embed(page.timeline));
   ReplaceAll(html, "@INPUTS@", Embed(page.inputs));
+  ReplaceAll(html, "@FILES@", Embed(page.files));
+  ReplaceAll(html, "@PIPELINE@", Embed(page.pipeline));
+  ReplaceAll(html, "@CLUSTER@", Embed(page.cluster));
+  ReplaceAll(html, "@SHOWN@", std::to_string(page.shown));
   ReplaceAll(html, "@CHARTJS@", kChartJs);
   ReplaceAll(html, "@SCRIPT@", kPageScript);
   return html;
@@ -76,7 +95,23 @@ std::string TimelineJson(const Program& program, const Timeline& timeline) {
   result["end_us"] = Micros(last->end);
   result["names"] = program.names;
   result["streams"] = std::move(used);
+  result["memory"] = MemoryJson(last->memory.samples);
   return result.dump();
+}
+
+std::string PipelineJson(const PlayedPipeline& pipeline, SimTime step, int64_t all) {
+  if (pipeline.stages.empty()) return "null";
+  Json stages = Json::array();
+  for (const PlayedStage& stage : pipeline.stages) {
+    Json pieces = Json::array();
+    for (const PlayedPiece& piece : stage.pieces) {
+      pieces.push_back({Micros(piece.start), Micros(piece.end - piece.start), static_cast<int>(piece.kind), piece.micro_batch, piece.chunk});
+    }
+    stages.push_back({{"rank", stage.rank}, {"bubble", stage.bubble}, {"pieces", std::move(pieces)}});
+  }
+  return Json({{"schedule", pipeline.schedule}, {"formula", pipeline.formula}, {"bubble", pipeline.bubble},
+               {"closed_form", pipeline.closed_form}, {"micro_batches", pipeline.micro_batches}, {"all", all},
+               {"chunks", pipeline.chunks}, {"end_us", Micros(step)}, {"stages", std::move(stages)}}).dump();
 }
 
 }  // namespace simulate

@@ -9,4 +9,8 @@ namespace simulate {
 
 [[nodiscard]] std::string RenderInputs(const Scenario& scenario, const ReferenceSpec& reference);
 
+// The files that were read, as [{"path", "text"}, ...]; long ones are cut. Paths say no more than the folder by which
+// models, hardware and scenarios are found.
+[[nodiscard]] std::string FilesJson(const std::vector<InputFile>& files);
+
 }  // namespace simulate

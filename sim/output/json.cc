@@ -53,6 +53,23 @@ Json DetailJson(const Report& r) {
           {"peak_flops_per_s", r.peak.value()}};
 }
 
+// Largest first; null for runs that have none.
+Json PathJson(const Report& r) {
+  if (r.path.empty()) return nullptr;
+  Json list = Json::array();
+  for (const PathShare& s : r.path) {
+    Json share = {{"kind", s.kind}};
+    if (!s.group.empty()) share["group"] = s.group;
+    if (!s.over.empty()) share["over"] = s.over;
+    share["count"] = s.count;
+    share["seconds"] = s.seconds.value();
+    share["share"] = s.share;
+    share["ten_percent_saves_s"] = s.gain_of_ten_percent.value();
+    list.push_back(share);
+  }
+  return list;
+}
+
 Json MemoryJson(const Report& r) {
   Json memory = Json::object();
   for (size_t c = 0; c < r.memory.at_peak.size(); ++c) {
@@ -106,6 +123,8 @@ Json RunJson(const Report& r) {
   if (r.out_of_memory) run["out_of_memory"] = OutOfMemoryJson(r);
   run["breakdown"] = BreakdownJson(r);
   run["detail"] = DetailJson(r);
+  run["critical_path"] = PathJson(r);
+  run["advice"] = r.advice;
   run["parameters"] = r.parameters;
   run["model_flops"] = r.model_flops.value();
   run["reference"] = ReferenceJson(r);

@@ -73,9 +73,10 @@ class PerfettoSink : public TraceSink {
     event->add_category_iids(Category(slice.category, begin));
     for (const auto& [name, value] : slice.arguments) Annotate(name, value, begin);
     for (const uint64_t id : slice.flows_out) event->add_flow_ids(id);
-    for (const uint64_t id : slice.flows_in) event->add_terminating_flow_ids(id);
-    Write(begin);
-    Write(Event(slice.track, slice.end_ns, perfetto::TrackEvent::TYPE_SLICE_END));
+    Write(std::move(begin));
+    perfetto::TracePacket end = Event(slice.track, slice.end_ns, perfetto::TrackEvent::TYPE_SLICE_END);
+    for (const uint64_t id : slice.flows_in) end.mutable_track_event()->add_terminating_flow_ids(id);
+    Write(std::move(end));
   }
 
   void Counter(uint64_t track, int64_t at_ns, double value) override {
@@ -120,15 +121,22 @@ class PerfettoSink : public TraceSink {
     if (const auto* s = std::get_if<std::string>(&value)) annotation->set_string_value(*s);
   }
 
-  // A Trace of one packet; concatenated Traces are one Trace, so the file streams.
+  // A Trace of one packet; concatenated Traces are one Trace, so the file streams. Its head is written by hand, since
+  // a message of its own for every packet would cost most of the time.
   void Write(perfetto::TracePacket packet) {
+    constexpr char kPacketField = perfetto::Trace::kPacketFieldNumber << 3 | 2;  // length-delimited
     packet.set_trusted_packet_sequence_id(kSequence);
-    perfetto::Trace trace;
-    *trace.add_packet() = std::move(packet);
-    trace.SerializeToOstream(&out_);
+    bytes_.assign(1, kPacketField);
+    for (size_t size = packet.ByteSizeLong(); true; size >>= 7) {
+      bytes_.push_back(static_cast<char>(size > 0x7F ? (size & 0x7F) | 0x80 : size));
+      if (size <= 0x7F) break;
+    }
+    packet.AppendToString(&bytes_);
+    out_.write(bytes_.data(), static_cast<std::streamsize>(bytes_.size()));
   }
 
   std::ostream& out_;
+  std::string bytes_;  // of one packet
   InternTable names_;
   InternTable categories_;
   InternTable arguments_;
@@ -136,9 +144,9 @@ class PerfettoSink : public TraceSink {
 
 }  // namespace
 
-void WritePerfettoTrace(const Program& program, const Timeline& timeline, std::ostream& out) {
+void WritePerfettoTrace(const Program& program, const Timeline& timeline, bool every_rank, std::ostream& out) {
   PerfettoSink sink(out);
-  EmitTrace(program, timeline, sink);
+  EmitTrace(program, timeline, every_rank, sink);
 }
 
 }  // namespace simulate

@@ -174,6 +174,34 @@ std::string MemoryTable(const Report& r, bool colour) {
                       {"of the device", ""}}, rows, colour);
 }
 
+constexpr size_t kPathRows = 8;
+
+// What the step's length hangs on, and what a tenth less of each would save at most.
+std::string PathTable(const Report& r, bool colour) {
+  std::vector<std::vector<Cell>> rows;
+  PathShare rest;
+  size_t others = 0;
+  const auto add = [&](const std::string& name, const std::string& over, const PathShare& s) {
+    rows.push_back({Cell(name), Cell(over), Cell(absl::StrCat(s.count)), Cell(ShowTime(s.seconds)), Cell(ShowPercent(s.share)),
+                    Cell(ShowTime(s.gain_of_ten_percent))});
+  };
+  for (const PathShare& s : ByOperator(r.path)) {
+    if (rows.size() == kPathRows) {
+      rest.seconds += s.seconds;
+      rest.share += s.share;
+      rest.count += s.count;
+      rest.gain_of_ten_percent += s.gain_of_ten_percent;
+      ++others;
+      continue;
+    }
+    const std::string where = s.group.empty() || s.over.empty() ? s.group : absl::StrCat(s.group, ", ", s.over);
+    add(s.kind == "host" ? "the host enqueues" : s.kind, where, s);
+  }
+  if (others > 0) add(absl::StrCat(others, " others"), "", rest);
+  return RenderTable({{"critical path", "", true}, {"over", "", true}, {"times", ""}, {"seconds", ""}, {"share", ""},
+                      {"10 % faster saves", ""}}, rows, colour);
+}
+
 std::string TrustLine(const std::vector<Report>& reports) {
   for (const Report& r : reports) {
     for (const TrustNote& note : r.trust) {
@@ -197,9 +225,11 @@ std::string RenderText(const std::string& title, const std::string& source, cons
   if (reports.size() == 1) {
     const std::string time = SingleRun(reports[0], style.colour);
     if (!time.empty()) out += "\n" + time;
+    if (!reports[0].path.empty()) out += "\n" + PathTable(reports[0], style.colour);
     out += "\n" + MemoryTable(reports[0], style.colour);
   }
   out += "\n" + Explain(reports) + "\n";
+  if (const Report* shown = Explained(reports); shown != nullptr && !shown->advice.empty()) out += shown->advice + "\n";
   const std::string trust = TrustLine(reports);
   if (!trust.empty()) out += trust + "\n";
   const bool compared = std::any_of(reports.begin(), reports.end(), [](const Report& r) { return !r.reference.empty(); });

@@ -1,9 +1,12 @@
 // A Timeline as the slices, counters and arrows that trace viewers show, before any file format.
 //
-// One process per simulated kind of rank ("rank 0 (x512)"), tracks for the host, every stream that
-// did something, and counters for memory, achieved TFLOPS and communication rate. Slices carry what
-// the viewer shows on a click: phase, layer, shape, FLOPs, bytes, how much sharing cost.
-// Transfers carry a flow id from the sender to the receiver. Times are simulated nanoseconds.
+// One process per simulated kind of rank ("rank 0 (stands for 512)") or per rank, tracks for the host, every stream
+// that did something, and counters for memory, achieved TFLOPS and link use. Slices carry what the viewer shows on a
+// click: phase, layer, shape, FLOPs, bytes, how much sharing cost. Times are simulated nanoseconds.
+//
+//   link use       what leaves or enters the rank, whichever is more: nccl-tests' bus bandwidth of every collective that
+//                  is on the wire, and the bytes of every transfer, added up where they overlap
+//   flow           from the slice that sends to the end of the slice that receives, so that an arrow never points back
 //
 // Events are handed to a sink rank by rank, so that a trace of many ranks never sits in memory.
 #pragma once
@@ -29,8 +32,8 @@ struct TraceSlice {
   int64_t begin_ns = 0;
   int64_t end_ns = 0;
   TraceArguments arguments;
-  std::vector<uint64_t> flows_out;
-  std::vector<uint64_t> flows_in;
+  std::vector<uint64_t> flows_out;  // leave at the slice's begin
+  std::vector<uint64_t> flows_in;   // arrive at its end
 };
 
 enum class CounterUnit : uint8_t { kBytes, kNone };
@@ -47,7 +50,7 @@ class TraceSink {
   virtual void Counter(uint64_t track, int64_t at_ns, double value) = 0;
 };
 
-// REQUIRES: the run recorded spans.
-void EmitTrace(const Program& program, const Timeline& timeline, TraceSink& sink);
+// `every_rank`: a process for each rank instead of one for those that fared alike. REQUIRES: the run recorded spans.
+void EmitTrace(const Program& program, const Timeline& timeline, bool every_rank, TraceSink& sink);
 
 }  // namespace simulate

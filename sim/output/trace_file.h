@@ -9,8 +9,9 @@
 
 namespace simulate {
 
-// Both stream packet by packet. REQUIRES: the run recorded spans. Errors: check the stream afterwards.
-void WritePerfettoTrace(const Program& program, const Timeline& timeline, std::ostream& out);
-void WriteChromeTrace(const Program& program, const Timeline& timeline, std::ostream& out);
+// Both stream packet by packet and hold no more than one rank's counters. `every_rank`: a process for each rank, not
+// one for those that fared alike. REQUIRES: the run recorded spans. Errors: check the stream afterwards.
+void WritePerfettoTrace(const Program& program, const Timeline& timeline, bool every_rank, std::ostream& out);
+void WriteChromeTrace(const Program& program, const Timeline& timeline, bool every_rank, std::ostream& out);
 
 }  // namespace simulate

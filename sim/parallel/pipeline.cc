@@ -90,16 +90,27 @@ class StageWriter {
       Post(work);
       if (ahead_ && i + 1 < schedule_.size()) Post(schedule_[i + 1]);
       if (synchronous_) env_.writer.Synchronize();
+      env_.writer.BeginPiece(KindOf(work.kind), work.micro_batch, work.chunk);
       switch (work.kind) {
         case WorkKind::kForward: Forward(work); break;
         case WorkKind::kBackward:
         case WorkKind::kBackwardInput: Backward(work); break;
         case WorkKind::kBackwardWeight: Weight(work); break;
       }
+      env_.writer.EndPiece();
     }
   }
 
  private:
+  static PieceKind KindOf(WorkKind kind) {
+    switch (kind) {
+      case WorkKind::kForward: return PieceKind::kForward;
+      case WorkKind::kBackward: return PieceKind::kBackward;
+      case WorkKind::kBackwardInput: return PieceKind::kBackwardInput;
+      case WorkKind::kBackwardWeight: return PieceKind::kBackwardWeight;
+    }
+    return PieceKind::kForward;
+  }
   [[nodiscard]] const std::vector<uint32_t>& UsesOf(const StageWork& work) const {
     return split_[static_cast<size_t>(VirtualStage(shape_, stage_, work.chunk))];
   }

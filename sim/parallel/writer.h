@@ -33,6 +33,8 @@ class StepWriter {
   [[nodiscard]] Phase phase() const { return phase_; }
   void SetLayer(uint32_t layer) { rank_.SetLayer(layer); }
   void BeginStep() { rank_.BeginStep(); }
+  void BeginPiece(PieceKind kind, int32_t micro_batch, int32_t chunk) { rank_.BeginPiece(kind, micro_batch, chunk); }
+  void EndPiece() { rank_.EndPiece(); }
 
   TaskRef Kernel(StreamId stream, std::string_view name, const KernelWork& work, HostCall host);
   // Issued while `from` is the current stream; runs on the communicator's stream.

@@ -159,6 +159,13 @@ void RankProgramBuilder::BeginStep() {
   result_.step_begin = static_cast<uint32_t>(result_.instructions.size());
 }
 
+void RankProgramBuilder::BeginPiece(PieceKind kind, int32_t micro_batch, int32_t chunk) {
+  const auto here = static_cast<uint32_t>(result_.instructions.size());
+  result_.pieces.push_back({kind, micro_batch, chunk, here, here});
+}
+
+void RankProgramBuilder::EndPiece() { result_.pieces.back().end = static_cast<uint32_t>(result_.instructions.size()); }
+
 RankProgram RankProgramBuilder::Build() && { return std::move(result_); }
 
 }  // namespace simulate

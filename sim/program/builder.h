@@ -83,6 +83,9 @@ class RankProgramBuilder {
   void HostWait(std::span<const TaskRef> waits);
   void HostWork(HostCall call, int count = 1);
   void BeginStep();  // what came before is setup
+  // What follows, up to EndPiece, is one piece of a pipeline's schedule.
+  void BeginPiece(PieceKind kind, int32_t micro_batch, int32_t chunk);
+  void EndPiece();
 
   [[nodiscard]] RankProgram Build() &&;
 

@@ -129,6 +129,17 @@ struct Buffer {
   Life life = Life::kAlways;
 };
 
+// A piece of a pipeline's schedule: the instructions from `first` up to `end` are one micro-batch's way through one
+// chunk of the model. For reports only; the engine does not look at it.
+enum class PieceKind : uint8_t { kForward, kBackward, kBackwardInput, kBackwardWeight };
+struct Piece {
+  PieceKind kind = PieceKind::kForward;
+  int32_t micro_batch = 0;
+  int32_t chunk = 0;
+  uint32_t first = 0;
+  uint32_t end = 0;
+};
+
 // What one kind of rank does. Ranks that do the same share one RankProgram.
 struct RankProgram {
   std::vector<Instruction> instructions;
@@ -136,6 +147,7 @@ struct RankProgram {
   std::vector<uint32_t> waits;  // instruction indices
   std::vector<Buffer> buffers;
   Bytes host_memory;            // pinned memory of the host that this rank holds (offload)
+  std::vector<Piece> pieces;    // in order; empty without a pipeline
 
   [[nodiscard]] std::span<const uint32_t> Waits(const Instruction& i) const {
     return {waits.data() + i.first_wait, i.wait_count};

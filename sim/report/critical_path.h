@@ -8,6 +8,7 @@
 // be the longest, so it is a bound, not a prediction (`simulate sensitivity` runs the change).
 #pragma once
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -27,16 +28,23 @@ struct PathStep {
 
 struct PathShare {
   std::string kind;                   // a kernel's name, all_gather, transfer, host
+  std::string group;                  // the communicator of a collective or transfer
+  uint32_t link = kNoLink;            // a collective's bottleneck, a link of the topology
+  std::string over;                   // the kind of that link (nvlink, infiniband, ...); whoever has the topology fills it
   Seconds seconds;
   double share = 0.0;                 // of the step
   uint64_t count = 0;
   Seconds gain_of_ten_percent;        // at most
+  static constexpr uint32_t kNoLink = std::numeric_limits<uint32_t>::max();
 };
 
 struct CriticalPath {
   std::vector<PathStep> steps;        // in order of time
   std::vector<PathShare> shares;      // largest first
 };
+
+// An operator's forward and backward kernels (w1, w1.data_gradient, w1.weight_gradient) together, largest first.
+[[nodiscard]] std::vector<PathShare> ByOperator(const std::vector<PathShare>& shares);
 
 // REQUIRES: the run recorded spans. Empty when nothing ran.
 [[nodiscard]] CriticalPath FindCriticalPath(const Program& program, const Timeline& timeline);

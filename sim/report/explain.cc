@@ -107,6 +107,30 @@ std::string ExplainOne(const Report& r) {
   return absl::StrCat("The step is ", absl::StrJoin(shown, ", "), ".");
 }
 
+// The curve that loses most per accelerator from its smallest to its largest cluster; nullptr if none has two points.
+const Curve* Steepest(const std::vector<Curve>& curves, const std::vector<Report>& reports) {
+  const Curve* steepest = nullptr;
+  double most = -1.0;
+  for (const Curve& curve : curves) {
+    const auto [first, last] = Ends(curve, reports);
+    if (first == last || PerGpu(reports[first]) <= 0.0) continue;
+    const double loss = 1.0 - PerGpu(reports[last]) / PerGpu(reports[first]);
+    if (loss > most) {
+      most = loss;
+      steepest = &curve;
+    }
+  }
+  return steepest;
+}
+
+const Report* Best(const std::vector<Report>& reports) {
+  const Report* best = nullptr;
+  for (const Report& r : reports) {
+    if (!r.out_of_memory && (best == nullptr || PerGpu(r) > PerGpu(*best))) best = &r;
+  }
+  return best;
+}
+
 }  // namespace
 
 std::vector<Curve> Curves(const std::vector<Report>& reports) {
@@ -145,25 +169,18 @@ std::vector<Part> Parts(const Report& report) {
 }
 
 std::string Explain(const std::vector<Report>& reports) {
-  const Curve* steepest = nullptr;
-  double most = -1.0;
   const std::vector<Curve> curves = Curves(reports);
-  for (const Curve& curve : curves) {
-    const auto [first, last] = Ends(curve, reports);
-    if (first == last || PerGpu(reports[first]) <= 0.0) continue;
-    const double loss = 1.0 - PerGpu(reports[last]) / PerGpu(reports[first]);
-    if (loss > most) {
-      most = loss;
-      steepest = &curve;
-    }
-  }
-  if (steepest != nullptr) return ExplainCurve(*steepest, reports);
-  const Report* best = nullptr;
-  for (const Report& r : reports) {
-    if (!r.out_of_memory && (best == nullptr || PerGpu(r) > PerGpu(*best))) best = &r;
-  }
+  if (const Curve* steepest = Steepest(curves, reports); steepest != nullptr) return ExplainCurve(*steepest, reports);
+  const Report* best = Best(reports);
   if (best != nullptr) return reports.size() == 1 ? ExplainOne(*best) : "Of the fastest point: " + ExplainOne(*best);
   return reports.empty() ? "" : OutOfMemory(reports.front());
+}
+
+const Report* Explained(const std::vector<Report>& reports) {
+  const std::vector<Curve> curves = Curves(reports);
+  if (const Curve* steepest = Steepest(curves, reports); steepest != nullptr) return &reports[Ends(*steepest, reports).second];
+  const Report* best = Best(reports);
+  return best != nullptr || reports.empty() ? best : &reports.front();
 }
 
 }  // namespace simulate

@@ -30,4 +30,7 @@ struct Part {
 
 [[nodiscard]] std::string Explain(const std::vector<Report>& reports);
 
+// The run that the sentence ends at: the largest of the curve that it is about, or the best. nullptr without reports.
+[[nodiscard]] const Report* Explained(const std::vector<Report>& reports);
+
 }  // namespace simulate

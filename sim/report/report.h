@@ -17,6 +17,7 @@
 #include "sim/engine/timeline.h"
 #include "sim/program/program.h"
 #include "sim/report/breakdown.h"
+#include "sim/report/critical_path.h"
 #include "sim/spec/scenario.h"
 
 namespace simulate {
@@ -62,6 +63,8 @@ struct Report {
   FlopsPerSecond peak;               // that mfu and hfu are shares of
   std::vector<ReferenceResult> reference;
   std::vector<TrustNote> trust;      // weakest first
+  std::vector<PathShare> path;       // what the step's length hangs on, largest first; empty when it was not asked for
+  std::string advice;                // what to try, report/advise.h
   RunStats stats;
 };
 

@@ -79,12 +79,19 @@ struct Scenario {
   std::vector<size_t> reference;   // the points of Study::reference that this point is held to
 };
 
+// A file that was read, with a hash of what was in it.
+struct InputFile {
+  std::string path;
+  uint64_t hash = 0;
+};
+
 // A scenario file: its points in sweep order, and the measurements they are held to.
 struct Study {
   std::string title;
   std::string file;
   std::vector<Scenario> points;
   ReferenceSpec reference;
+  std::vector<InputFile> files;  // everything that was read, in order
 };
 
 }  // namespace simulate

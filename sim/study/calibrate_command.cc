@@ -14,6 +14,7 @@
 #include "sim/study/calibrate.h"
 #include "sim/study/nccl_calibration.h"
 #include "sim/study/write_calibration.h"
+#include "sim/study/write_file.h"
 
 namespace simulate {
 namespace {
@@ -73,7 +74,10 @@ int Run(const Options& options, Command& command) {
     command.err << diagnostics.Render();
     return kExitBadInput;
   }
-  std::ofstream(options.output, std::ios::binary) << WithCalibration(*old, fit.accelerator);
+  if (!WriteFile(options.output, [&](std::ostream& out) { out << WithCalibration(*old, fit.accelerator); }, diagnostics)) {
+    command.err << diagnostics.Render();
+    return kExitBadInput;
+  }
   command.err << "wrote the constants into " << options.output << "\n";
   return kExitDone;
 }
@@ -83,14 +87,14 @@ int Run(const Options& options, Command& command) {
 void AddCalibrateCommand(CLI::App& app, Command& command) {
   CLI::App* sub = app.add_subcommand("calibrate", "Fit an accelerator's constants to measurements of it");
   auto options = std::make_shared<Options>();
-  sub->add_option("measurements", options->measurements, "JSON file that tools/calibrate/measure.py wrote");
+  sub->add_option("measurements", options->measurements, "JSON file that tools/calibrate/measure.py wrote")->type_name("FILE");
   sub->add_option("--accelerator", options->accelerator, "accelerator to start from: its datasheet stays");
-  sub->add_option("--output", options->output, "accelerator file whose constants are replaced");
+  sub->add_option("--output", options->output, "accelerator file whose constants are replaced")->type_name("FILE");
   sub->add_flag("--check", options->check, "fit nothing: how well do the accelerator's own constants do");
   sub->add_flag("--markdown", options->markdown, "print the table as Markdown");
   auto links = std::make_shared<NcclCalibrationOptions>();
-  sub->add_option("--nccl-tests", links->file, "fit a cluster's links to this raw output of nccl-tests or nccom-test instead");
-  sub->add_option("--hardware", links->hardware, "with --nccl-tests: the cluster to start from");
+  sub->add_option("--nccl-tests", links->file, "fit a cluster's links to this raw output of nccl-tests or nccom-test instead")->type_name("FILE");
+  sub->add_option("--hardware", links->hardware, "with --nccl-tests: the cluster to start from")->type_name("HARDWARE");
   sub->add_option("--op", links->op, "with --nccl-tests: the operation, where the output does not say");
   sub->add_option("--gpus", links->gpus, "with --nccl-tests: accelerators, where the output does not say");
   sub->callback([options, links, &command] {

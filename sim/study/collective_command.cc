@@ -1,6 +1,5 @@
 #include "sim/study/collective_command.h"
 
-#include <fstream>
 #include <memory>
 #include <numeric>
 #include <optional>
@@ -13,6 +12,7 @@
 #include "sim/engine/message_replay.h"
 #include "sim/study/collective_accuracy.h"
 #include "sim/study/collective_table.h"
+#include "sim/study/write_file.h"
 
 namespace simulate {
 namespace {
@@ -59,12 +59,7 @@ CollectiveChoice ChooseHow(const CollectiveOptions& options, Diagnostics& diagno
 }
 
 bool WriteText(const std::string& path, const std::string& text, Diagnostics& diagnostics) {
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  file.close();
-  if (file) return true;
-  diagnostics.Error(absl::StrCat("cannot write `", path, "`"));
-  return false;
+  return WriteFile(path, [&](std::ostream& out) { out << text; }, diagnostics);
 }
 
 int PrintAccuracy(const CollectiveOptions& options, Command& command, Diagnostics& diagnostics) {
@@ -160,15 +155,15 @@ void AddCollectiveCommand(CLI::App& app, Command& command) {
   CLI::App* sub = app.add_subcommand("collective", "Print collective times in the manner of nccl-tests");
   auto options = std::make_shared<CollectiveOptions>();
   sub->add_option("operation", options->op, "all_reduce, all_gather, reduce_scatter, broadcast, reduce, all_to_all, sendrecv");
-  sub->add_option("--hardware", options->hardware, "name or file of the cluster");
-  sub->add_option("--gpus", options->gpus, "accelerators; one node if absent")->check(CLI::PositiveNumber);
+  sub->add_option("--hardware", options->hardware, "name or file of the cluster")->type_name("HARDWARE");
+  sub->add_option("--gpus", options->gpus, "accelerators; one node if absent")->check(CLI::PositiveNumber)->type_name("N");
   sub->add_option("--bytes", options->bytes, "a size, or a range such as 1KiB..4GiB");
   sub->add_option("--algorithm", options->algorithm, "only this one, as NCCL_ALGO");
   sub->add_option("--protocol", options->protocol, "only this one, as NCCL_PROTO");
   sub->add_flag("--json", options->json, "print one JSON object");
   sub->add_flag("--messages", options->messages, "also replay every message as a flow of its own, beside the closed form");
-  sub->add_option("--measured", options->measured, "CSV of measured collectives to compare with");
-  sub->add_option("--markdown", options->markdown, "write the comparison as a page, with a plot beside it");
+  sub->add_option("--measured", options->measured, "CSV of measured collectives to compare with")->type_name("FILE");
+  sub->add_option("--markdown", options->markdown, "write the comparison as a page, with a plot beside it")->type_name("FILE");
   sub->callback([options, &command] { command.exit_code = RunCollective(*options, command); });
 }
 

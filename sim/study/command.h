@@ -12,6 +12,7 @@
 //   }
 #pragma once
 
+#include <functional>
 #include <ostream>
 
 #include "sim/config/config.h"
@@ -34,6 +35,7 @@ struct Command {
   bool out_is_terminal = false;
   bool err_is_terminal = false;
   int exit_code = kExitDone;
+  std::function<void()> when_printed = {};  // called when `out` has reached standard output
 };
 
 }  // namespace simulate

@@ -1,6 +1,9 @@
 #include "sim/study/predict.h"
 
 #include <algorithm>
+#include <cmath>
+
+#include "sim/report/advise.h"
 
 namespace simulate {
 namespace {
@@ -51,6 +54,25 @@ Breakdown Continue(const Breakdown& first, const Breakdown& second, Line line) {
   return b;
 }
 
+// The path's shares grow with the micro-batches as the step does.
+std::vector<PathShare> ContinuePath(const Report& first, const Report& second, Line line, Seconds step) {
+  std::vector<PathShare> path = second.path;
+  for (PathShare& share : path) {
+    const auto before = std::find_if(first.path.begin(), first.path.end(), [&](const PathShare& s) {
+      return s.kind == share.kind && s.group == share.group;
+    });
+    const Seconds less = before == first.path.end() ? Seconds() : before->seconds;
+    const double fewer = before == first.path.end() ? 0.0 : static_cast<double>(before->count);
+    const auto count = static_cast<double>(share.count);
+    share.seconds = std::max(Seconds(), line(less, share.seconds));
+    share.count = static_cast<uint64_t>(std::llround(std::max(0.0, count + (count - fewer) * line.factor)));
+    share.share = share.seconds / step;
+    share.gain_of_ten_percent = 0.1 * share.seconds;
+  }
+  std::stable_sort(path.begin(), path.end(), [](const PathShare& a, const PathShare& b) { return a.seconds > b.seconds; });
+  return path;
+}
+
 }  // namespace
 
 Continuation ContinuationOf(const Scenario& scenario) {
@@ -87,7 +109,9 @@ Report Predict(const Scenario& scenario, const SimulationOptions& options) {
   report.communication.alone = line(first.communication.alone, report.communication.alone);
   report.communication.latency = line(first.communication.latency, report.communication.latency);
   report.communication.calls += (report.communication.calls - first.communication.calls) * (c.all - c.second) / (c.second - c.first);
+  report.path = ContinuePath(first, report, line, report.step_time);
   SetRates(report);
+  if (options.explain) report.advice = Advise(scenario, report);
   return report;
 }
 

@@ -1,10 +1,12 @@
 #include "sim/study/simulate.h"
 
 #include <algorithm>
+#include <mutex>
 
 #include "absl/strings/str_cat.h"
 #include "sim/kernel/host_side.h"
 #include "sim/parallel/build_program.h"
+#include "sim/report/advise.h"
 #include "sim/study/parallel_for.h"
 #include "sim/study/predict.h"
 
@@ -52,6 +54,16 @@ void CheckReach(const Scenario& point, const std::vector<LinkChange>& changes, D
   }
 }
 
+// The critical path, with the kinds of the links that its collectives are limited by.
+std::vector<PathShare> PathOf(const Simulation& simulation, const Topology& topology) {
+  if (simulation.report.out_of_memory) return {};
+  std::vector<PathShare> shares = FindCriticalPath(simulation.program, simulation.timeline).shares;
+  for (PathShare& share : shares) {
+    if (share.link < topology.links().size()) share.over = topology.link_kinds()[topology.links()[share.link].kind];
+  }
+  return shares;
+}
+
 }  // namespace
 
 bool CheckLinks(const std::vector<Scenario>& points, Diagnostics& diagnostics) {
@@ -76,6 +88,10 @@ bool CheckLinks(const std::vector<Scenario>& points, Diagnostics& diagnostics) {
   return diagnostics.errors() == before;
 }
 
+Topology TopologyOf(const Scenario& scenario) {
+  return Topology(scenario.hardware, scenario.gpus, LinkChanges(scenario.perturb));
+}
+
 Simulation Simulate(const Scenario& scenario, const SimulationOptions& options) {
   Simulation result;
   result.program = BuildProgram(scenario);
@@ -96,6 +112,10 @@ Simulation Simulate(const Scenario& scenario, const SimulationOptions& options) 
   }
   result.timeline = Run(result.program, machine, run);
   result.report = BuildReport(scenario, result.program, result.timeline);
+  if (options.explain) {
+    result.report.path = PathOf(result, topology);
+    result.report.advice = Advise(scenario, result.report);
+  }
   return result;
 }
 
@@ -105,6 +125,27 @@ std::vector<Report> SimulateAll(const std::vector<Scenario>& points, const Simul
   ParallelFor(
       points.size(), threads, [&](size_t i) { reports[i] = Predict(points[i], options); }, progress);
   return reports;
+}
+
+bool SimulateMissing(const std::vector<Scenario>& points, const SimulationOptions& options, int threads,
+                     const SweepCallbacks& callbacks, std::vector<std::optional<Report>>* reports) {
+  std::vector<size_t> missing;
+  for (size_t i = 0; i < points.size(); ++i) {
+    if (!(*reports)[i]) missing.push_back(i);
+  }
+  std::mutex mutex;
+  ParallelFor(missing.size(), threads, [&](size_t k) {
+    const size_t i = missing[k];
+    {
+      const std::lock_guard lock(mutex);
+      if (callbacks.stop && callbacks.stop()) return;
+    }
+    Report report = Predict(points[i], options);
+    const std::lock_guard lock(mutex);
+    if (callbacks.finished) callbacks.finished(i, report);
+    (*reports)[i] = std::move(report);
+  });
+  return std::all_of(reports->begin(), reports->end(), [](const auto& r) { return r.has_value(); });
 }
 
 }  // namespace simulate

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "sim/base/diagnostics.h"
@@ -15,6 +16,7 @@ namespace simulate {
 struct SimulationOptions {
   bool unfold = false;        // simulate every rank, not one of each kind
   bool exact = false;         // simulate every micro-batch: see predict.h
+  bool explain = false;       // Report::path and Report::advice too
 };
 
 struct Simulation {
@@ -22,6 +24,9 @@ struct Simulation {
   Program program;
   Timeline timeline;
 };
+
+// The graph that a scenario runs on, its perturbed links included.
+[[nodiscard]] Topology TopologyOf(const Scenario& scenario);
 
 // Scenario -> Program -> Timeline -> Report. REQUIRES: config/ accepted the scenario.
 [[nodiscard]] Simulation Simulate(const Scenario& scenario, const SimulationOptions& options = {});
@@ -33,5 +38,14 @@ struct Simulation {
 // the order of the points whatever the threads did. `progress(done, all)` is called from one thread at a time.
 [[nodiscard]] std::vector<Report> SimulateAll(const std::vector<Scenario>& points, const SimulationOptions& options,
                                               int threads, const std::function<void(size_t, size_t)>& progress = {});
+
+// The same for a sweep that may be cut short and gone on with. Callbacks are called from one thread at a time.
+struct SweepCallbacks {
+  std::function<void(size_t point, const Report&)> finished;
+  std::function<bool()> stop;  // asked before each point; once it says true no further point begins
+};
+// Simulates the points that `reports` (one per point) does not hold yet. False: stopped, some are still missing.
+[[nodiscard]] bool SimulateMissing(const std::vector<Scenario>& points, const SimulationOptions& options, int threads,
+                                   const SweepCallbacks& callbacks, std::vector<std::optional<Report>>* reports);
 
 }  // namespace simulate

@@ -1,7 +1,6 @@
 #include "sim/study/topology_command.h"
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "sim/base/quantity_text.h"
 #include "sim/config/read_cluster.h"
+#include "sim/study/write_file.h"
 
 namespace simulate {
 namespace {
@@ -170,20 +170,17 @@ int RunTopology(const TopologyOptions& options, Command& command) {
     command.out << TopologyDot(topology);
     return kExitDone;
   }
-  std::ofstream file(options.dot, std::ios::binary);
-  file << TopologyDot(topology);
-  file.close();
-  if (file) return kExitDone;
-  command.err << "error: cannot write `" << options.dot << "`\n";
-  return kExitBadInput;
+  WriteFile(options.dot, [&](std::ostream& out) { out << TopologyDot(topology); }, diagnostics);
+  command.err << diagnostics.Render();
+  return diagnostics.HasErrors() ? kExitBadInput : kExitDone;
 }
 
 void AddTopologyCommand(CLI::App& app, Command& command) {
   CLI::App* sub = app.add_subcommand("topology", "Print a cluster's levels, links and bisection");
   auto options = std::make_shared<TopologyOptions>();
-  sub->add_option("hardware", options->hardware, "name or file of the cluster")->required();
-  sub->add_option("--gpus", options->gpus, "accelerators; one node if absent")->check(CLI::PositiveNumber);
-  sub->add_option("--dot", options->dot, "write the graph for Graphviz to this file, - for standard output");
+  sub->add_option("hardware", options->hardware, "name or file of the cluster")->required()->type_name("HARDWARE");
+  sub->add_option("--gpus", options->gpus, "accelerators; one node if absent")->check(CLI::PositiveNumber)->type_name("N");
+  sub->add_option("--dot", options->dot, "write the graph for Graphviz to this file, - for standard output")->type_name("FILE");
   sub->callback([options, &command] { command.exit_code = RunTopology(*options, command); });
 }
 

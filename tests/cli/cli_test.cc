@@ -176,5 +176,26 @@ TEST_CASE("scenarios that are shipped run by name from any folder") {
   CHECK(outcome.code == 0);
 }
 
+// What the README promises: a config.json from Hugging Face as it is, and a what-if on it.
+TEST_CASE("a model of one's own from its config.json") {
+  const Sandbox box;
+  box.Write("config.json",
+            R"({"architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 151643, "eos_token_id": 151645,
+                "hidden_act": "silu", "hidden_size": 3584, "initializer_range": 0.02, "intermediate_size": 18944,
+                "max_position_embeddings": 32768, "max_window_layers": 28, "model_type": "qwen2", "num_attention_heads": 28,
+                "num_hidden_layers": 28, "num_key_value_heads": 4, "rms_norm_eps": 1e-06, "rope_theta": 1000000.0,
+                "sliding_window": null, "tie_word_embeddings": false, "torch_dtype": "bfloat16", "transformers_version": "4.43.1",
+                "use_cache": true, "use_sliding_window": false, "vocab_size": 152064})");
+  box.Write("my.yaml",
+            "model: config.json\ncluster: {hardware: hgx-h200, gpus: 8}\n"
+            "training: {micro_batch_size: 1, sequence_length: 4096}\nparallelism: {data: {strategy: fsdp}}\n");
+  const Outcome mine = box.Run("my.yaml --json");
+  INFO(mine.err);
+  REQUIRE(mine.code == 0);
+  // Qwen2-7B: 7.62e9 parameters, those of the biases on queries, keys and values among them.
+  CHECK(nlohmann::json::parse(mine.out)["runs"][0]["parameters"].get<double>() == Approx(7.616e9).epsilon(0.001));
+  CHECK(box.Run("my.yaml --quiet --set cluster.gpus=[8,16] --set training.activation_checkpointing=full").code == 0);
+}
+
 }  // namespace
 }  // namespace simulate

@@ -233,7 +233,7 @@ TEST_CASE("schema and readers know the same keys") {
 TEST_CASE("the schema of models knows every family's keys") {
   // Readers name at most 40 keys; those that matter come first.
   std::set<std::string> known;
-  for (const char* family : {"gpt2", "gpt_neox", "mpt", "llama", "mixtral", "deepseek_v3", "t5"}) {
+  for (const char* family : {"gpt2", "gpt_neox", "mpt", "llama", "mistral", "qwen2", "qwen3", "mixtral", "deepseek_v3", "t5"}) {
     const std::string model = std::string("{model_type: ") + family + "}";
     const std::set<std::string> keys = KeysOfReader("model", model);
     CHECK(keys.size() > 20);

@@ -1,7 +1,11 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <streambuf>
+#include <string>
+#include <vector>
 
 #include "sim/output/trace_file.h"
 #include "sim/program/builder.h"
@@ -65,7 +69,7 @@ Timeline Record(const Program& program) {
 TEST_CASE("Chrome trace: every slice on its track, the transfer's arrow from sender to receiver") {
   const Program program = TwoRanks();
   std::ostringstream out;
-  WriteChromeTrace(program, Record(program), out);
+  WriteChromeTrace(program, Record(program), false, out);
   const auto trace = nlohmann::json::parse(out.str());
   std::map<std::string, int> slices;
   std::map<std::string, uint64_t> flow;  // phase -> id
@@ -87,6 +91,92 @@ TEST_CASE("Chrome trace: every slice on its track, the transfer's arrow from sen
   CHECK(flow.at("s") == flow.at("f"));
   CHECK(flow_pid.at("s") == 1);
   CHECK(flow_pid.at("f") == 2);
+}
+
+TEST_CASE("counters add up what overlaps, in the busier direction, and end at zero") {
+  const Program program = TwoRanks();
+  Timeline timeline = Record(program);
+  std::ostringstream out;
+  WriteChromeTrace(program, timeline, false, out);
+  std::map<std::string, std::vector<std::pair<double, double>>> counters;
+  const auto trace = nlohmann::json::parse(out.str());
+  for (const auto& event : trace["traceEvents"]) {
+    if (event["ph"] == "C" && event["pid"] == 1) counters[event["name"]].emplace_back(event["ts"], event["args"]["value"]);
+  }
+  // 2 * 128 * 256 * 512 FLOPs in 4 us from 1 us on; then 1 MB in 4 us.
+  REQUIRE(counters.at("achieved TFLOPS").size() == 2);
+  CHECK(counters.at("achieved TFLOPS")[0].first == 1.0);
+  CHECK(counters.at("achieved TFLOPS")[0].second == Approx(2.0 * 128 * 256 * 512 / 4e-6 * 1e-12));
+  CHECK(counters.at("achieved TFLOPS")[1] == std::pair(5.0, 0.0));
+  CHECK(counters.at("link use GB/s") == std::vector<std::pair<double, double>>{{5.0, 250.0}, {9.0, 0.0}});
+  CHECK(counters.at("memory allocated")[0] == std::pair(0.0, 512.0));
+  CHECK(counters.at("memory reserved")[0] == std::pair(0.0, 2097152.0));
+}
+
+TEST_CASE("with a process for every rank those that fared alike are written out, arrows between neighbours") {
+  const Program program = TwoRanks();
+  Timeline timeline = Record(program);
+  timeline.ranks.pop_back();  // rank 1 fared as rank 0, here
+  timeline.ranks[0].weight = 2;
+  timeline.entry_of_rank = {0, 0};
+  const auto processes = [&](bool every_rank) {
+    std::ostringstream out;
+    WriteChromeTrace(program, timeline, every_rank, out);
+    std::vector<std::string> names;
+    const auto trace = nlohmann::json::parse(out.str());
+    for (const auto& event : trace["traceEvents"]) {
+      if (event["name"] == "process_name") names.push_back(event["args"]["name"]);
+    }
+    return names;
+  };
+  CHECK(processes(false) == std::vector<std::string>{"rank 0 (stands for 2)"});
+  CHECK(processes(true) == std::vector<std::string>{"rank 0", "rank 1"});
+}
+
+// Counts what a writer hands on at once, and keeps none of it.
+class CountingBuffer : public std::streambuf {
+ public:
+  std::streamsize xsputn(const char*, std::streamsize n) override {
+    largest = std::max(largest, n);
+    total += n;
+    return n;
+  }
+  int overflow(int c) override {
+    ++total;
+    return c;
+  }
+  std::streamsize largest = 0, total = 0;
+};
+
+TEST_CASE("a trace streams: what is handed on at once does not grow with the ranks") {
+  const Program program = TwoRanks();
+  Timeline timeline = Record(program);
+  for (const auto write : {WritePerfettoTrace, WriteChromeTrace}) {
+    std::streamsize largest_of_two = 0, total_of_two = 0;
+    for (const size_t ranks : {2, 2000}) {
+      Timeline many = timeline;
+      Program wide = program;
+      many.entry_of_rank.clear();
+      wide.program_of_rank.clear();
+      wide.communicators[0].groups.clear();
+      for (size_t r = 0; r < ranks; ++r) {
+        many.entry_of_rank.push_back(static_cast<uint32_t>(r % 2));
+        wide.program_of_rank.push_back(static_cast<uint32_t>(r % 2));
+        if (r % 2 == 1) wide.communicators[0].groups.push_back({static_cast<RankId>(r - 1), static_cast<RankId>(r)});
+      }
+      CountingBuffer counted;
+      std::ostream out(&counted);
+      write(wide, many, true, out);
+      if (ranks == 2) {
+        largest_of_two = counted.largest;
+        total_of_two = counted.total;
+        continue;
+      }
+      CHECK(counted.total > 900 * total_of_two);
+      CHECK(counted.largest < largest_of_two + 64);  // longer numbers
+      CHECK(counted.largest < 1024);
+    }
+  }
 }
 
 // A reader of protobuf's wire format that knows nothing of our .proto: fields by number.
@@ -132,7 +222,7 @@ const Field* Find(const std::vector<Field>& fields, uint32_t number) {
 TEST_CASE("Perfetto trace: packets by the format's field numbers; slices balance; flows pair") {
   const Program program = TwoRanks();
   std::ostringstream out;
-  WritePerfettoTrace(program, Record(program), out);
+  WritePerfettoTrace(program, Record(program), false, out);
   std::map<uint64_t, int> open;         // track -> begun and not ended
   std::map<std::string, int> flow_out;  // flow id bytes -> times
   std::map<std::string, int> flow_in;
@@ -153,9 +243,11 @@ TEST_CASE("Perfetto trace: packets by the format's field numbers; slices balance
       REQUIRE(Find(event, 10) != nullptr);
     }
     if (type == 2) --open[track];
-    for (const Field& f : event) {
+    for (const Field& f : event) {  // an arrow leaves where a slice begins and arrives where one ends
       if (f.number == 47) ++flow_out[f.bytes];
       if (f.number == 48) ++flow_in[f.bytes];
+      if (f.number == 47) CHECK(type == 1);
+      if (f.number == 48) CHECK(type == 2);
     }
   }
   CHECK(begins == 8);   // per rank: two host slices, a kernel, a transfer
