@@ -25,6 +25,7 @@ struct Numerics {
   bool fused = false;
   bool compiled = false;         // fused by TorchInductor or Neuron
   bool megatron = false;         // fused by Megatron-LM's own kernels
+  LoraSpec lora;                 // if on, weights are frozen but for its own
 };
 [[nodiscard]] Numerics NumericsOf(const TrainingSpec& training);
 
@@ -65,7 +66,7 @@ class LayerBuilder {
   // The same for an operator that runs after the backward; its outputs live while it runs.
   Operator& AddAfterBackward(const std::string& name);
 
-  [[nodiscard]] Layer Build() && { return std::move(layer_); }
+  [[nodiscard]] Layer Build() &&;
 
  private:
   Numerics numerics_;
