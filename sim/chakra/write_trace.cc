@@ -4,7 +4,6 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -74,7 +73,6 @@ class RankWriter {
 
   void Write(const std::string& ranks) {
     WriteMetadata(ranks);
-    WriteProcessGroups();
     size_t span = 0;
     for (uint32_t at = code_.step_begin; at < code_.instructions.size(); ++at) {
       const Instruction& i = code_.instructions[at];
@@ -119,30 +117,6 @@ class RankWriter {
     Add(metadata, "simulate.ranks")->set_string_val(ranks);
     Add(metadata, "simulate.program")->set_string_val(what_.description);
     Emit(metadata);
-  }
-
-  // Node 0: ["[{...}, ...]"] in its inputs, as PyTorch records its process groups.
-  void WriteProcessGroups() {
-    nlohmann::ordered_json groups = nlohmann::ordered_json::array();
-    for (size_t c = 0; c < places_.size(); ++c) {
-      if (places_[c].group == kNone) continue;
-      const Communicator& communicator = program_.communicators[c];
-      const std::vector<RankId>& members = communicator.groups[places_[c].group];
-      if (members.size() < 2) continue;
-      groups.push_back({{"pg_name", absl::StrCat(first_group_[c] + places_[c].group)},
-                        {"pg_desc", communicator.name},
-                        {"ranks", members},
-                        {"group_size", members.size()}});
-    }
-    chakra::Node node;
-    node.set_id(next_id_++);
-    node.set_name("## process_group:init ##");
-    node.set_type(chakra::METADATA_NODE);
-    node.mutable_inputs()->set_values(absl::StrCat("['", groups.dump(), "']"));
-    node.mutable_inputs()->set_shapes("[[]]");
-    node.mutable_inputs()->set_types("['String']");
-    Add(node, "is_cpu_op")->set_bool_val(true);
-    Emit(node);
   }
 
   // A host clock as the engine's: calls follow one another, a host that blocks goes on when the last wait is over.
@@ -304,7 +278,7 @@ class RankWriter {
   std::vector<int64_t> ends_;       // ps, by instruction of the step
   int64_t host_ps_ = 0;
   uint64_t host_node_ = 0;
-  uint64_t next_id_ = 0;
+  uint64_t next_id_ = 1;  // 0 stands for none
   std::string buffer_;
   std::ostream& out_;
 };

@@ -1,12 +1,12 @@
 // Writes a simulated step as MLCommons Chakra execution traces, one file per rank, as ASTRA-sim and Chakra's own tools
 // read them (ASTRA-sim: astra-sim/workload/Workload.cc and Chakra's feeder; attributes: its et_feeder_node_attr.h).
 //
-//   node 0      METADATA_NODE with the rank's process groups, as PyTorch's execution traces carry them
 //   host calls  COMP_NODE with is_cpu_op: each depends on the one before; a host that blocks depends on what it waits for
 //   kernels     COMP_NODE with num_ops (FLOPs) and tensor_size (bytes of device memory traffic)
 //   collectives COMM_COLL_NODE with comm_type, comm_size and pg_name; an exchange is a send node and a receive node
 //   device work depends on the host call that enqueued it, on the work before it on its stream, and on what it waits for
-// All of these are data_deps. comm_size is the input of one rank, as PyTorch and ASTRA-sim count it: of an all-gather the
+// All of these are data_deps. Process groups are in a file of their own (WriteCommGroups): ASTRA-sim's statistics refuse
+// the METADATA_NODEs that PyTorch's traces carry them in. comm_size is the input of one rank, as PyTorch and ASTRA-sim count it: of an all-gather the
 // shard. Times are those of the run, in whole microseconds, rounded so that they add up along a stream.
 // The attribute `simulate` and the metadata `simulate.program` (description.h) hold what the format has no place for;
 // replaying them gives back the very Program, so the same step. Allocations are left out: memory is not replayed.

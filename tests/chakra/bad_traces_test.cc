@@ -212,9 +212,10 @@ TEST_CASE("an export with a rank missing, or with a file of another run") {
 
 // Bytes are changed, dropped and cut off at random. Whatever comes of it, there is an answer, and a trace that is taken
 // runs to its end.
-void Hammer(const std::vector<std::string>& files, uint64_t seed, const TraceOptions& options) {
+void Hammer(const std::vector<std::string>& files, uint64_t seed, const TraceOptions& options, const std::string& groups = "{}") {
   Random random(seed, 3);
   const wire::Folder folder;
+  folder.Write("comm_groups.json", groups);
   for (size_t r = 0; r < files.size(); ++r) {
     std::string bytes = files[r];
     if (random.Below(files.size()) == 0 || files.size() == 1) {
@@ -238,9 +239,11 @@ void Hammer(const std::vector<std::string>& files, uint64_t seed, const TraceOpt
 
 TEST_CASE("damaged exports are answered, not crashed on") {
   const Export e = Pipelined();
+  std::ostringstream groups;
+  WriteCommGroups(e.program, groups);
   for (uint64_t seed = 0; seed < 150; ++seed) {
     Hammer(e.files, seed, {});
-    Hammer(e.files, seed, {.recorded = true});
+    Hammer(e.files, seed, {.recorded = true}, groups.str());
   }
 }
 

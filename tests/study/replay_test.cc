@@ -32,6 +32,9 @@ void Export(const Scenario& scenario, const Simulation& simulation, bool kinds, 
   const TraceExport what = TraceExportOf(scenario, simulation, "simulate test");
   std::map<uint32_t, std::vector<RankId>> ranks;
   for (RankId r = 0; r < simulation.program.world_size(); ++r) ranks[kinds ? simulation.timeline.entry_of_rank[r] : r].push_back(r);
+  std::ostringstream groups;
+  WriteCommGroups(simulation.program, groups);
+  folder.Write("comm_groups.json", groups.str());
   for (const auto& [kind, members] : ranks) {
     std::ostringstream out;
     WriteRankTrace(what, members[0], ShowRanks(members), out);
