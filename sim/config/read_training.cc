@@ -269,6 +269,7 @@ bool ReadTraining(ValueReader& value, bool encoder_decoder, TrainingSpec* out, i
                                  &out->loss);
     map.Integer("loss_metrics", 0, 100, &out->loss_metrics);
     map.Enum<bool>("norm_arithmetic", {{"fp32", true}, {"input", false}}, &out->norm_in_fp32);
+    map.Optional("fused_permutation", &out->fused_permutation);
     map.Enum<RotaryImplementation>("rotary",
                                    {{"fused", RotaryImplementation::kFused},
                                     {"rotate_half", RotaryImplementation::kRotateHalf},

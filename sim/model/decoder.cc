@@ -80,6 +80,17 @@ AttentionKernel FusedKernel(AttentionImplementation attention) {
   return AttentionKernel::kFlash;
 }
 
+// Under a causal mask the sequence is cut into twice as many pieces as ranks, and each takes one from either end (Megatron-LM,
+// Transformer Engine; Llama 3, section 3.3.2), so that all have the average work: of L of c L positions, the blocks of scores
+// that a causal product of L queries and (c + 1) L / 2 keys has. The FLOPs by convention stay those of the whole square.
+void BalanceCausal(Operator& op, const AttentionDims& d) {
+  for (auto* kernels : {&op.forward, &op.backward}) {
+    for (Kernel& kernel : *kernels) {
+      if (kernel.work.kind == KernelKind::kAttention && d.causal) kernel.work.attention.key_length = (d.key_length + d.query_length) / 2;
+    }
+  }
+}
+
 Value AttentionCore(LayerBuilder& b, const Plan& plan, const Heads& h) {
   AttentionDims d;
   d.batch = plan.samples();
@@ -100,6 +111,7 @@ Value AttentionCore(LayerBuilder& b, const Plan& plan, const Heads& h) {
     const Bytes gathered = SizeOf(h.k.dtype, 2 * plan.samples() * d.key_length * d.key_value_heads * d.head_dim);
     b.last().forward_workspace += gathered;
     b.last().backward_workspace += gathered;
+    BalanceCausal(b.last(), d);
   }
   return out;
 }

@@ -55,13 +55,14 @@ Value Route(LayerBuilder& b, const Routing& r, const Value& x) {
 }
 
 // Rows in the order of their experts; the gradient adds each token's copies up again.
-Value Permute(LayerBuilder& b, const Routing& r, const Value& x) {
+Value Permute(LayerBuilder& b, const Plan& plan, const Routing& r, const Value& x) {
+  const MemoryAccess sum = plan.training.fused_permutation ? MemoryAccess::kGather : MemoryAccess::kScatterAdd;
   const Value y = b.NewTensor("permuted", r.tokens * r.chosen, x.columns, x.dtype);
   Operator& op = b.Add("permute");
   op.inputs = {x.index};
   op.outputs = {y.index};
   op.forward = {MemoryKernel("permute", MemoryAccess::kGather, x.dtype, y.rows, y.columns, y.bytes(), y.bytes(), HostCall::kOperator)};
-  op.backward = {MemoryKernel("permute.backward", MemoryAccess::kScatterAdd, x.dtype, y.rows, y.columns, y.bytes(), x.bytes(),
+  op.backward = {MemoryKernel("permute.backward", sum, x.dtype, y.rows, y.columns, y.bytes(), x.bytes(),
                               HostCall::kAutogradNode)};
   return y;
 }
@@ -90,12 +91,19 @@ Value Exchange(LayerBuilder& b, const Plan& plan, const std::string& name, Bound
 }
 
 // Back in token order, each token the sum of its experts' results by router weight.
-Value Unpermute(LayerBuilder& b, const Routing& r, const Value& x, const Value& weights) {
+Value Unpermute(LayerBuilder& b, const Plan& plan, const Routing& r, const Value& x, const Value& weights) {
   const Value y = b.NewTensor("unpermuted", r.tokens, x.columns, x.dtype);
   Operator& op = b.Add("unpermute");
   op.inputs = {x.index, weights.index};
   op.outputs = {y.index};
   op.saved = {x.index, weights.index};
+  if (plan.training.fused_permutation) {
+    op.forward = {MemoryKernel("unpermute", MemoryAccess::kGather, x.dtype, x.rows, x.columns, x.bytes(), y.bytes(), HostCall::kOperator)};
+    // The gradient of every copy, and its product with the copy, in one pass.
+    op.backward = {MemoryKernel("unpermute.backward", MemoryAccess::kGather, x.dtype, x.rows, x.columns, 2 * x.bytes(),
+                                x.bytes() + weights.bytes(), HostCall::kAutogradNode)};
+    return y;
+  }
   op.forward = {MemoryKernel("expert_weighting", MemoryAccess::kBroadcast, x.dtype, x.rows, x.columns, x.bytes(), x.bytes(), HostCall::kOperator),
                 MemoryKernel("unpermute", MemoryAccess::kScatterAdd, x.dtype, x.rows, x.columns, x.bytes(), y.bytes(), HostCall::kOperator)};
   op.forward_workspace = x.bytes();
@@ -124,7 +132,7 @@ Value ExpertFeedForward(LayerBuilder& b, const Plan& plan, const Value& x) {
   const bool sequence = plan.slice.sequence_parallel && plan.slice.tensor > 1;
   const Value in = sequence ? x : EnterTensorParallel(b, plan, x, plan.tokens());
   const Value weights = Route(b, r, in);
-  Value rows = Exchange(b, plan, "dispatch", Boundary::kExpertDispatch, Permute(b, r, in), r.rows);
+  Value rows = Exchange(b, plan, "dispatch", Boundary::kExpertDispatch, Permute(b, plan, r, in), r.rows);
   if (plan.slice.expert == 1 && rows.rows != r.rows) rows = {rows.index, rows.dtype, r.rows, rows.columns};
   if (sequence) rows = EnterTensorParallel(b, plan, rows, r.rows * plan.slice.tensor);
   const bool sorts = r.local_experts > 1 && (plan.slice.expert > 1 || sequence);
@@ -140,7 +148,7 @@ Value ExpertFeedForward(LayerBuilder& b, const Plan& plan, const Value& x) {
   if (sorts) out = SortRows(b, "sort_by_rank", out);
   if (sequence) out = LeaveTensorParallel(b, plan, out);
   out = Exchange(b, plan, "combine", Boundary::kExpertCombine, out, r.tokens * r.chosen);
-  out = Unpermute(b, r, out, weights);
+  out = Unpermute(b, plan, r, out, weights);
   if (!sequence) out = LeaveTensorParallel(b, plan, out);
   b.SetPrefix("");
   if (spec.experts.n_shared_experts > 0)

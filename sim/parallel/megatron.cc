@@ -11,9 +11,13 @@
 //   Host             a hook per parameter and micro-batch (_make_param_hook), reading the batch, reducing the loss.
 //   Weights          gathered bucket by bucket beside the next step's forward (overlap_param_gather), or after the
 //                    optimizer.
+//   Beside it              a 16-bit dummy gradient for every shape of a block's matrices (DummyGradients).
 //   State per weight distributed over d ranks, bf16: 2 + 4 + 12/d bytes; not distributed: 18. Of an expert's weight d are the
 //                    ranks at equal places of different sets of experts (expert data parallel): 1 if there is one set.
 #include <algorithm>
+#include <set>
+#include <string>
+#include <utility>
 
 #include "sim/parallel/buckets.h"
 #include "sim/parallel/data_parallel.h"
@@ -55,6 +59,7 @@ class Megatron : public DataParallel {
     };
     hold(precision().parameters, n, MemoryCategory::kParameters, "parameters");
     hold(gradient_type_, n, MemoryCategory::kGradients, "gradient buffer");
+    hold(precision().parameters, DummyGradients(), MemoryCategory::kGradients, "dummy weight gradients");
     if (precision().master_weights) hold(*precision().master_weights, Local(), MemoryCategory::kMasterWeights, "master weights");
     writer().Allocate(OptimizerStateBytes(env_.scenario.training, Local()), MemoryCategory::kOptimizerState,
                       wires_.compute, "optimizer state");
@@ -138,6 +143,27 @@ class Megatron : public DataParallel {
   // Who holds copies of this bucket's parameters.
   [[nodiscard]] const Channel& Copies(size_t bucket) const {
     return wires_.Copies(env_.parameters.all()[buckets_[bucket].front()].expert);
+  }
+  // What stands in for the gradients that products add to the buffer: autograd wants a tensor of the weight's shape, and
+  // Transformer Engine keeps one for every shape (get_dummy_wgrad in transformer_engine/pytorch/module/base.py): those of a
+  // block's dense matrices, whose shapes recur in every block.
+  [[nodiscard]] int64_t DummyGradients() const {
+    std::set<std::pair<std::string, int64_t>> shapes;
+    for (const uint32_t use : env_.uses) {
+      const Layer& layer = env_.LayerOf(use);
+      if (!env_.model.uses[use].block) continue;
+      for (const Operator& op : layer.operators) {
+        const bool product = std::ranges::any_of(op.backward, [](const Kernel& k) {
+          return k.work.kind == KernelKind::kGemm && k.work.gemm.pass == GemmPass::kWeightGradient;
+        });
+        if (!product || op.parameters.empty()) continue;
+        const Parameter& weight = layer.parameters[op.parameters.front()];
+        if (!weight.expert) shapes.emplace(weight.name, weight.elements);
+      }
+    }
+    int64_t sum = 0;
+    for (const auto& [name, elements] : shapes) sum += elements;
+    return sum;
   }
   [[nodiscard]] bool GathersAhead() const { return distributed_ && spec().overlap && wires_.data.size > 1; }
   [[nodiscard]] KernelWork ZeroWork() const {

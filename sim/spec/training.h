@@ -66,6 +66,7 @@ struct TrainingSpec {
   bool fused_norm = true;                   // false: RMSNorm from elementwise calls, as LLaMA's own code writes it
   bool norm_in_fp32 = true;                 // ... in fp32, or in the type of its input
   RotaryImplementation rotary = RotaryImplementation::kRuntime;
+  bool fused_permutation = false;           // experts: each token's results are read and summed by one kernel, not added by atomics
   LossImplementation loss = LossImplementation::kDefault;
   int64_t loss_metrics = 0;                 // further evaluations of the loss per micro-batch, for a trainer's metrics
   double dropout = 0.0;

@@ -77,5 +77,48 @@ TEST_CASE("context parallelism divides the queries and gathers the keys") {
   CHECK(gathers == 1);
 }
 
+TEST_CASE("context parallelism balances a causal mask") {
+  // Blocks of 128 x 128 scores below or on the diagonal: N (N + 1) / 2 of N = 32 rows of blocks; each of 4 ranks has a quarter,
+  // 132. Its kernel: 8 rows of blocks against (1024 + 4096) / 2 keys, 20 columns, less the 8 x 7 / 2 above the diagonal.
+  const ModelSpec spec = Llama(1, 1024, 8, 4, 4096);
+  Slice slice;
+  slice.context = 4;
+  const Model part = BuildModel(spec, Training(4096, 1, "bf16"), slice);
+  int kernels = 0;
+  for (const Operator& op : part.layers[1].operators) {
+    for (const auto* list : {&op.forward, &op.backward}) {
+      for (const Kernel& kernel : *list) {
+        if (kernel.work.kind != KernelKind::kAttention) continue;
+        ++kernels;
+        const int64_t rows = kernel.work.attention.query_length / 128, columns = kernel.work.attention.key_length / 128;
+        CHECK(rows == 8);
+        CHECK(rows * columns - rows * (rows - 1) / 2 == 32 * 33 / 2 / 4);
+      }
+    }
+  }
+  CHECK(kernels == 2);
+}
+
+TEST_CASE("fused permutations add nothing up by atomics") {
+  ModelSpec spec = Llama(1, 1024, 8, 4, 4096);
+  spec.family = ModelFamily::kMixtral;
+  spec.experts.num_local_experts = 8;
+  spec.experts.num_experts_per_tok = 2;
+  TrainingSpec training = Training(4096, 1, "bf16");
+  const auto scatters = [&] {
+    int count = 0;
+    const Model model = BuildModel(spec, training);
+    for (const Operator& op : model.layers[1].operators) {
+      for (const auto* list : {&op.forward, &op.backward}) {
+        for (const Kernel& kernel : *list) count += kernel.work.access == MemoryAccess::kScatterAdd;
+      }
+    }
+    return count;
+  };
+  CHECK(scatters() == 2);  // results back to their tokens, and the gradients of the copies
+  training.fused_permutation = true;
+  CHECK(scatters() == 0);
+}
+
 }  // namespace
 }  // namespace simulate

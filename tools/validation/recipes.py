@@ -27,6 +27,11 @@ def RecipeModel(row):
     return ModelOf(row, "llama", name=name.lower())
 
 
+def EndsCount(row):
+    """Layers that do not divide: NeMo's account_for_embedding_in_pipeline_split and account_for_loss_in_pipeline_split."""
+    return {} if Divides(row) else {"parallelism__pipeline__partition": "ends"}
+
+
 # ---- DGX Cloud ----------------------------------------------------------------------------------------------------
 
 def DgxcExclusion(row):
@@ -50,7 +55,7 @@ def DgxcRow(row):
     note = "; ".join(filter(None, (note, "" if Divides(row) else UNEVEN)))
     settings = RecipeModel(row)
     row = dict(row, sp="1" if row["tp"] != "1" else "0", ep=row["ep"] if row["experts"] else "1")
-    settings.update(Layout(row, "zero1"))
+    settings.update(Layout(row, "zero1", **EndsCount(row)))
     settings.update({
         "cluster.hardware": "dgx-h100" if row["accelerator"].startswith("H100") else "gb200-nvl72",
         "training.precision": Precision(row), "training.activation_checkpointing": "none",
@@ -102,7 +107,7 @@ def BridgeRow(row):
     note += "" if Divides(row) else "; " + UNEVEN
     row = dict(row, ep="1")
     settings = ModelOf(row, "llama", name=row["model"].lower())
-    settings.update(Layout(row, "zero1"))
+    settings.update(Layout(row, "zero1", **EndsCount(row)))
     settings.update({
         "cluster.hardware": BRIDGE_HARDWARE[row["accelerator"]], "training.precision": Precision(row),
         "training.activation_checkpointing": "none", "training.attention": "flash", "training.dropout": 0})
