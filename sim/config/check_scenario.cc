@@ -33,6 +33,8 @@ class Checker {
     Sequence();
     Experts();
     Sharding();
+    Offloading();
+    Lora();
     Batch();
     PipelineFill();
     Precision();
@@ -232,6 +234,56 @@ class Checker {
     if (ranks % shard == 0) return;
     Diagnostic& d = Error("the shard size must divide the data-parallel ranks", "parallelism.data.shard_size");
     d.label = absl::StrCat(ranks, " ranks cannot be split into groups of ", shard);
+  }
+
+  void Lora() {
+    if (!s_.training.lora.on()) return;
+    if (layout().data.strategy != DataStrategy::kDdp || layout().tensor > 1 || layout().pipeline.stages > 1 || s_.model.experts.num_local_experts > 0 ||
+        s_.training.runtime == Runtime::kMegatron) {
+      Error("LoRA runs with whole, dense models: on one accelerator or under `ddp`", "training.lora")
+          .help.emplace_back("`parallelism.data: ddp`, without tensor or pipeline parallelism, outside of Megatron");
+    }
+    if (s_.training.precision.autocast) {
+      Error("LoRA's frozen weights have no fp32 original to cast from", "training.precision")
+          .help.emplace_back("`precision: bf16` stores weights and adapters in 16 bits");
+    }
+  }
+
+  // Only what exists: FSDP's CPUOffload takes everything, DeepSpeed's ZeRO the optimizer and in stage 3 the weights, too.
+  void Offloading() {
+    const DataParallelSpec& data = layout().data;
+    const TrainingSpec& t = s_.training;
+    if (t.offload_activations && t.activation_checkpointing != Checkpointing::kFull) {
+      Error("only checkpointed blocks' inputs can wait on the host", "training.activation_checkpointing.offload")
+          .help.emplace_back("`policy: full` makes them the only activations that stay");
+    }
+    if (data.offload != Offload::kNone && !OffloadedState(data)) return;
+    if (data.offload == Offload::kNone && !t.offload_activations) return;
+    const NodeSpec& node = s_.hardware.node;
+    const bool steps = data.offload != Offload::kNone;
+    if (node.pcie.bandwidth.value() > 0 && (!steps || node.host_memory_bandwidth.value() > 0)) return;
+    Diagnostic& d = Error("offloading needs to know the host", steps ? "parallelism.data.offload" : "training.activation_checkpointing.offload");
+    d.label = absl::StrCat("`", s_.hardware.name, "` states no ", node.pcie.bandwidth.value() > 0 ? "`host_memory_bandwidth`" : "`pcie`");
+    Note(d, "cluster.hardware", "the hardware is chosen here");
+    d.help.emplace_back("state them in the node's file: `pcie`, `host_memory_bandwidth`, `host_memory`");
+  }
+
+  bool OffloadedState(const DataParallelSpec& data) {
+    const bool megatron = s_.training.runtime == Runtime::kMegatron && data.strategy == DataStrategy::kZero1;
+    const bool zero = !megatron && data.strategy != DataStrategy::kDdp && data.strategy != DataStrategy::kFsdp;
+    if (!zero && data.strategy != DataStrategy::kFsdp) {
+      Error("this strategy keeps its state on the device", "parallelism.data.offload")
+          .help.emplace_back("offload belongs to `fsdp`, `zero2`, `zero3` and, outside of Megatron, `zero1`");
+    } else if (data.strategy == DataStrategy::kFsdp && data.offload == Offload::kOptimizer) {
+      Error("FSDP offloads parameters, gradients and optimizer together", "parallelism.data.offload")
+          .help.emplace_back("`offload: parameters` is its CPUOffload");
+    } else if (zero && data.strategy != DataStrategy::kZero3 && data.offload == Offload::kParameters) {
+      Error("only stage 3 of ZeRO divides the weights, so only it can offload them", "parallelism.data.offload")
+          .help.emplace_back("`offload: optimizer`, or `strategy: zero3`");
+    } else {
+      return true;
+    }
+    return false;
   }
 
   void Batch() {

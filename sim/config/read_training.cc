@@ -118,6 +118,7 @@ void ReadCheckpointing(ValueReader& value, TrainingSpec* out) {
     map.Value("policy", [&](ValueReader& v) { ReadPolicy(v, &out->activation_checkpointing); }, true);
     map.Integer("every", 1, 100'000, &out->checkpoint_every);
     map.Optional("head", &out->checkpoint_head);
+    map.Optional("offload", &out->offload_activations);
   });
 }
 
@@ -171,6 +172,7 @@ void ReadData(ValueReader& value, DataParallelSpec* out) {
     map.Enum<Offload>("offload",
                       {{"none", Offload::kNone}, {"optimizer", Offload::kOptimizer}, {"parameters", Offload::kParameters}},
                       &out->offload);
+    map.Integer("max_live_parameters", 0, int64_t{1} << 50, &out->max_live_parameters);
   });
 }
 
@@ -217,6 +219,25 @@ void ReadOptimizer(MapReader& map, TrainingSpec* out) {
   map.Optional("clip_grad_norm", &out->clip_grad_norm);
 }
 
+// Every linear layer of a block by default, 16-bit weights or as `base` says.
+void ReadLora(ValueReader& value, LoraSpec* out) {
+  using Name = std::string;
+  value.ReadMap([&](MapReader& map) {
+    map.Integer("rank", 1, 1'000'000, &out->rank, true);
+    map.List("targets", [&](ValueReader& v) {
+      std::string target;
+      if (v.ReadEnum<Name>({{"q", Name("q")}, {"k", Name("k")}, {"v", Name("v")}, {"o", Name("o")}, {"w1", Name("w1")}, {"w2", Name("w2")}, {"w3", Name("w3")}},
+                           &target)) {
+        out->targets.push_back(target);
+      }
+    });
+    if (!map.Has("targets")) out->targets = {"q", "k", "v", "o", "w1", "w2", "w3"};
+    map.Enum<std::optional<DType>>("base",
+                                   {{"as_precision", std::nullopt}, {"nf4", DType::kInt4}, {"int8", DType::kInt8}, {"fp8", DType::kFp8}},
+                                   &out->base);
+  });
+}
+
 }  // namespace
 
 bool ReadTraining(ValueReader& value, bool encoder_decoder, TrainingSpec* out, int64_t* global_batch_size) {
@@ -239,6 +260,7 @@ bool ReadTraining(ValueReader& value, bool encoder_decoder, TrainingSpec* out, i
                                        {"fused_softmax", AttentionImplementation::kFusedSoftmax}},
                                       &out->attention);
     map.Optional("fused_norm", &out->fused_norm);
+    map.Value("lora", [&](ValueReader& v) { ReadLora(v, &out->lora); });
     map.Enum<LossImplementation>("loss",
                                  {{"composed", LossImplementation::kComposed},
                                   {"direct", LossImplementation::kDirect},

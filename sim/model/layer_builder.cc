@@ -15,6 +15,7 @@ Numerics NumericsOf(const TrainingSpec& training) {
   n.multiply = precision.compute;
   n.autocast = precision.autocast && n.stream != n.compute;
   n.fp8 = precision.fp8_matmuls;
+  n.lora = training.lora;
   n.fused = training.runtime == Runtime::kCompiled || training.runtime == Runtime::kMegatron ||
             training.runtime == Runtime::kNeuron;
   return n;
@@ -41,8 +42,37 @@ uint32_t LayerBuilder::AddParameter(const std::string& name, int64_t elements) {
   Parameter parameter;
   parameter.name = prefix_ + name;
   parameter.elements = elements;
+  parameter.frozen = numerics_.lora.on();
   layer_.parameters.push_back(std::move(parameter));
   return static_cast<uint32_t>(layer_.parameters.size() - 1);
+}
+
+namespace {
+
+// Autograd asks for no gradient of a frozen weight: the kernels that make one are not launched. (Linear layers see to
+// this themselves, since they then need not keep their input either.)
+void DropFrozenGradients(const Layer& layer, Operator& op) {
+  const auto frozen = [&](uint32_t p) { return layer.parameters[p].frozen; };
+  if (op.parameters.empty() || !std::all_of(op.parameters.begin(), op.parameters.end(), frozen)) return;
+  op.parameters.clear();
+  const bool only_weights = std::all_of(op.inputs.begin(), op.inputs.end(), [&](TensorIndex t) {
+    return std::find(op.passes_gradient_to.begin(), op.passes_gradient_to.end(), t) != op.passes_gradient_to.end();
+  });
+  if (only_weights) {
+    op.backward.clear();
+    op.backward_workspace = Bytes(0);
+  }
+  std::erase_if(op.backward, [](const Kernel& k) {
+    return k.work.kind == KernelKind::kMemory && (k.work.access == MemoryAccess::kNormWeightGradient ||
+                                                  k.work.access == MemoryAccess::kScatterAdd);
+  });
+}
+
+}  // namespace
+
+Layer LayerBuilder::Build() && {
+  for (Operator& op : layer_.operators) DropFrozenGradients(layer_, op);
+  return std::move(layer_);
 }
 
 Operator& LayerBuilder::Add(const std::string& name) {

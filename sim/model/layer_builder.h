@@ -22,6 +22,7 @@ struct Numerics {
   bool autocast = false;
   bool fp8 = false;
   bool fused = false;
+  LoraSpec lora;                 // if on, weights are frozen but for its own
 };
 [[nodiscard]] Numerics NumericsOf(const TrainingSpec& training);
 
@@ -62,7 +63,7 @@ class LayerBuilder {
   // The same for an operator that runs after the backward; its outputs live while it runs.
   Operator& AddAfterBackward(const std::string& name);
 
-  [[nodiscard]] Layer Build() && { return std::move(layer_); }
+  [[nodiscard]] Layer Build() &&;
 
  private:
   Numerics numerics_;

@@ -1,4 +1,6 @@
 // Linear layers and the casts that autocast puts around them.
+#include <algorithm>
+
 #include "sim/base/check.h"
 #include "sim/model/operators.h"
 
@@ -50,13 +52,55 @@ Value Cast(LayerBuilder& b, const std::string& name, const Value& x, DType to, H
   return y;
 }
 
-Value Linear(LayerBuilder& b, const std::string& name, const Value& input, int64_t out_features, const LinearOptions& options) {
+namespace {
+
+// bitsandbytes keeps 4-bit weights with a scale per 64, themselves 8-bit with an fp32 scale per 256 (Dettmers et al. 2023,
+// double quantization), int8 ones with a scale per output; fp8 has one scale per tensor.
+Bytes StoredBytes(DType type, int64_t elements, int64_t out_features) {
+  const Bytes weights = SizeOf(type, elements);
+  if (type == DType::kInt4) return weights + Bytes(DivCeil(elements, int64_t{64})) + Bytes(4 * DivCeil(elements, int64_t{64 * 256}));
+  return weights + Bytes(4 * (type == DType::kInt8 ? out_features : 1));
+}
+
+// A frozen, quantized weight is widened into a temporary before each of its products.
+void AddDequantization(const std::string& name, const Numerics& n, Bytes stored, int64_t elements, Operator& op) {
+  const auto widen = [&](HostCall host) {
+    return MemoryKernel(name + ".dequantize", MemoryAccess::kMixedTypes, n.compute, 1, elements, stored, SizeOf(n.compute, elements), host);
+  };
+  op.forward.insert(op.forward.begin(), widen(HostCall::kOperator));
+  op.backward.insert(op.backward.begin(), widen(HostCall::kAutogradNode));
+  op.forward_workspace += SizeOf(n.compute, elements);
+  op.backward_workspace += SizeOf(n.compute, elements);
+}
+
+// The head stays as it is: only the blocks' products are quantized (bitsandbytes skips lm_head).
+Numerics WithoutBase(Numerics n) {
+  n.lora.base.reset();
+  return n;
+}
+
+// What remains of a linear layer whose weight is not trained: its input is not kept, its backward is one product.
+void Freeze(LayerBuilder& b, const std::string& name, const Numerics& n, uint32_t weight, int64_t out_features, Operator& op) {
+  op.parameters.clear();
+  op.saved.clear();
+  op.backward_workspace = n.fp8 ? op.backward_workspace : Bytes(0);
+  std::erase_if(op.backward, [](const Kernel& k) {
+    return (k.work.kind == KernelKind::kGemm && k.work.gemm.pass == GemmPass::kWeightGradient) || k.work.access == MemoryAccess::kColumnReduction;
+  });
+  Parameter& parameter = b.parameter(weight);
+  if (!n.lora.base || parameter.tied || SizeOf(*n.lora.base, 8) >= SizeOf(n.compute, 8)) return;
+  parameter.stored = StoredBytes(*n.lora.base, parameter.elements, out_features);
+  AddDequantization(name, n, parameter.stored, parameter.elements, op);
+}
+
+Value Product(LayerBuilder& b, const std::string& name, const Value& input, int64_t out_features, const LinearOptions& options, bool frozen) {
   const Numerics n = MatmulNumerics(b);
   const int64_t groups = options.batch, rows = input.rows / groups, in = input.columns;
   SIM_CHECK(rows * groups == input.rows, name, ": rows do not divide into groups");
   const uint32_t weight = b.AddParameter(name + ".weight", groups * in * out_features);
   b.parameter(weight).tied = options.tied;
   b.parameter(weight).expert = options.expert;
+  b.parameter(weight).frozen = frozen;
   uint32_t bias = 0;
   if (options.bias) bias = b.AddParameter(name + ".bias", groups * out_features);
 
@@ -109,7 +153,26 @@ Value Linear(LayerBuilder& b, const std::string& name, const Value& input, int64
   // The same three are nodes, AccumulateGrad of each parameter is one, and each of the products transposes once.
   op.backward_views = 5 + (n.autocast ? 0 : options.bias ? 2 : 1);
   op.model_flops = op.forward.back().work.flops;
+  if (frozen) Freeze(b, name, options.logits ? WithoutBase(n) : n, weight, out_features, op);
   return y;
+}
+
+// Whether adapters go beside this layer; a fused projection has one if any of its parts does.
+bool HasAdapter(const LoraSpec& lora, const std::string& name) {
+  const auto has = [&](const char* target) { return std::find(lora.targets.begin(), lora.targets.end(), target) != lora.targets.end(); };
+  return name == "qkv" ? has("q") || has("k") || has("v") : has(name.c_str());
+}
+
+}  // namespace
+
+Value Linear(LayerBuilder& b, const std::string& name, const Value& input, int64_t out_features, const LinearOptions& options) {
+  const LoraSpec lora = b.numerics().lora;
+  const Value y = Product(b, name, input, out_features, options, lora.on());
+  if (!lora.on() || !HasAdapter(lora, name)) return y;
+  // peft's and torchtune's order: W x + (B (A x)) * (alpha / rank)
+  const Value down = Product(b, name + ".lora_a", input, lora.rank, {}, false);
+  const Value up = Product(b, name + ".lora_b", down, out_features, {}, false);
+  return ResidualAdd(b, name + ".lora_add", y, Scale(b, name + ".lora_scale", up));
 }
 
 }  // namespace simulate

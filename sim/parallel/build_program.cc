@@ -1,5 +1,6 @@
 #include "sim/parallel/build_program.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "sim/base/check.h"
@@ -43,6 +44,23 @@ double RecomputedShare(const Scenario& scenario, const Model& model) {
   return all == 0.0 ? 0.0 : again / all;
 }
 
+// Forward FLOPs of products whose weight is frozen: their backward has the data gradient alone.
+double FrozenShare(const Model& model) {
+  const auto has = [](const Operator& op, GemmPass pass) {
+    return std::ranges::any_of(op.backward, [&](const Kernel& k) { return k.work.kind == KernelKind::kGemm && k.work.gemm.pass == pass; });
+  };
+  double all = 0.0;
+  double frozen = 0.0;
+  for (const LayerUse& use : model.uses) {
+    for (const Operator& op : model.layers[use.layer].operators) {
+      all += op.model_flops.value();
+      const bool linear = has(op, GemmPass::kDataGradient) && !has(op, GemmPass::kWeightGradient);
+      if (linear && !op.recomputed_selectively) frozen += op.model_flops.value();
+    }
+  }
+  return all == 0.0 ? 0.0 : frozen / all;
+}
+
 // Model FLOPs: forward, and twice that backward; hardware FLOPs add what is recomputed.
 StepTotals TotalsOf(const Scenario& scenario, const Model& model, const Layout& layout) {
   const TrainingSpec& training = scenario.training;
@@ -51,8 +69,9 @@ StepTotals TotalsOf(const Scenario& scenario, const Model& model, const Layout& 
   totals.tokens = totals.samples * static_cast<double>(model.tokens_per_sample);
   totals.parameters = model.parameters;
   const Flops forward = totals.samples * model.forward_flops_per_sample;
-  totals.model_flops = 3.0 * forward;
-  totals.hardware_flops = (3.0 + RecomputedShare(scenario, model)) * forward;
+  const double passes = 3.0 - (training.lora.on() ? FrozenShare(model) : 0.0);
+  totals.model_flops = passes * forward;
+  totals.hardware_flops = (passes + RecomputedShare(scenario, model)) * forward;
   return totals;
 }
 

@@ -8,7 +8,8 @@ ParameterTable::ParameterTable(const Model& model, const std::vector<uint32_t>& 
   const auto add = [&](uint32_t use, uint32_t index, const Parameter& parameter) {
     ids_[use][index] = static_cast<uint32_t>(parameters_.size());
     parameters_.push_back({.use = use, .index = index, .elements = parameter.elements, .contributions = 1,
-                           .expert = parameter.expert, .block = model.uses[use].block});
+                           .expert = parameter.expert, .block = model.uses[use].block,
+                           .frozen = parameter.frozen, .stored = parameter.stored});
   };
   for (const uint32_t use : uses) ids_[use].resize(model.layers[model.uses[use].layer].parameters.size());
   for (const bool tied : {false, true}) {
@@ -42,6 +43,16 @@ int64_t ParameterTable::elements(bool of_experts) const {
   int64_t sum = 0;
   for (const auto& parameter : parameters_) sum += parameter.expert == of_experts ? parameter.elements : 0;
   return sum;
+}
+
+int64_t ParameterTable::trained_elements() const {
+  int64_t sum = 0;
+  for (const auto& parameter : parameters_) sum += parameter.frozen ? 0 : parameter.elements;
+  return sum;
+}
+
+int64_t ParameterTable::trained_tensors() const {
+  return std::ranges::count_if(parameters_, [](const ParameterInfo& p) { return !p.frozen; });
 }
 
 }  // namespace simulate

@@ -38,7 +38,8 @@ struct Wiring {
   StreamId unshard = 0;        // FSDP1: its memory pool holds the gathered units
   StreamId post_backward = 0;  // FSDP: reduces gradients
   StreamId all_reduce = 0;     // FSDP: hybrid sharding's reduction over replicas
-  StreamId copy = 0;           // host to device and back (offload)
+  StreamId copy_in = 0;        // offload: from the host
+  StreamId copy_out = 0;       // and to it; both ways at once
   Channel data;                // all ranks that hold the same parameters
   Channel shard;               // those that share one copy among them (equals `data` unless hybrid)
   Channel replica;             // hybrid sharding: equal shards
@@ -61,6 +62,8 @@ struct ParameterInfo {
   int contributions = 1;      // operators' layers that produce a gradient for it
   bool expert = false;
   bool block = false;         // belongs to a transformer block
+  bool frozen = false;
+  Bytes stored;               // if frozen and quantized
 };
 
 class ParameterTable {
@@ -70,6 +73,8 @@ class ParameterTable {
   [[nodiscard]] uint32_t Id(uint32_t use, uint32_t index) const { return ids_[use][index]; }
   [[nodiscard]] int64_t elements() const;
   [[nodiscard]] int64_t elements(bool of_experts) const;
+  [[nodiscard]] int64_t trained_elements() const;
+  [[nodiscard]] int64_t trained_tensors() const;
 
  private:
   std::vector<ParameterInfo> parameters_;

@@ -21,7 +21,7 @@
 #include "sim/base/check.h"
 #include "sim/parallel/data_parallel.h"
 #include "sim/parallel/fsdp_units.h"
-#include "sim/parallel/optimizer.h"
+#include "sim/parallel/offload.h"
 
 namespace simulate {
 
@@ -42,10 +42,7 @@ class Fsdp1 : public DataParallel {
         state_(units_.units.size()), gradients_(environment.parameters.all().size(), kNoBuffer) {}
 
   void AllocateState() override {
-    for (const FsdpUnit& unit : units_.units) {
-      writer().Allocate(SizeOf(types_.storage, unit.local), MemoryCategory::kParameters, wires_.compute, "shard");
-      AllocateOptimizerState(writer(), env_.scenario.training, unit.local, wires_.compute);
-    }
+    for (const FsdpUnit& unit : units_.units) HoldShard(env_, types_, unit.local);
   }
 
   void BeginForward() override {
@@ -79,10 +76,7 @@ class Fsdp1 : public DataParallel {
   }
 
   void Step() override {
-    const int64_t n = units_.local_elements();
-    if (env_.scenario.training.clip_grad_norm) EmitGradientClipping(env_, wires_.shard, n, types_.storage);
-    EmitOptimizerStep(env_, {.elements = n, .tensors = static_cast<int64_t>(units_.units.size()), .weights = types_.storage, .gradients = types_.storage, .copy = {}});
-    writer().HostWork(HostCall::kZeroGrad, static_cast<int>(units_.units.size()));
+    StepShards(env_, types_, units_.local_elements(), static_cast<int64_t>(units_.units.size()));
     for (UnitState& unit : state_) {
       if (unit.sharded_gradient != kNoBuffer) writer().Free(unit.sharded_gradient);
       unit.sharded_gradient = kNoBuffer;
@@ -127,18 +121,25 @@ class Fsdp1 : public DataParallel {
     state.unsharded = true;
     StepWriter& w = writer();
     BufferId cast = kNoBuffer;
+    BufferId copied = kNoBuffer;
+    if (OffloadsParameters(env_)) {  // _local_shard.to(device)
+      copied = w.Allocate(SizeOf(types_.storage, unit.local), MemoryCategory::kCommunicationBuffers, wires_.pre_unshard, "shard from the host");
+      w.Wait(wires_.pre_unshard, CopyFromHost(env_, wires_.pre_unshard, "shard from the host", SizeOf(types_.storage, unit.local)));
+      w.WaitStream(wires_.unshard, wires_.pre_unshard);
+    }
     if (types_.storage != types_.compute) {
       cast = w.Allocate(SizeOf(types_.compute, unit.local), MemoryCategory::kCommunicationBuffers, wires_.pre_unshard,
                         "low-precision shard");
       Copy(wires_.pre_unshard, "cast shard", unit.local, types_.compute, types_.storage, HostCall::kOperator);
       w.WaitStream(wires_.unshard, wires_.pre_unshard);
+      if (copied != kNoBuffer) w.Free(std::exchange(copied, kNoBuffer));
     }
     if (spec().limit_all_gathers && free_events_.size() >= kMaxInflightAllGathers) {
       w.HostWait(free_events_.front());
       free_events_.pop_front();
     }
     if (wires_.shard.size == 1) {  // NO_SHARD computes with the cast parameter, or with the parameter itself
-      state.flat_parameter = cast;
+      state.flat_parameter = cast != kNoBuffer ? cast : copied;
       return;
     }
     state.flat_parameter = w.Allocate(SizeOf(types_.compute, unit.padded), MemoryCategory::kUnshardedParameters,
@@ -146,7 +147,9 @@ class Fsdp1 : public DataParallel {
     const CollectiveCall call{.op = CollectiveOp::kAllGather, .communicator = wires_.shard.communicator,
                               .bytes = SizeOf(types_.compute, unit.padded), .dtype = types_.compute};
     w.Wait(wires_.unshard, w.CollectiveFrom(wires_.unshard, wires_.shard.stream, "all_gather", call));
-    if (cast != kNoBuffer) w.Free(cast, w.Record(wires_.unshard));
+    for (const BufferId shard : {cast, copied}) {
+      if (shard != kNoBuffer) w.Free(shard, w.Record(wires_.unshard));
+    }
   }
 
   void Reshard(uint32_t index, StreamId current) {  // _reshard
@@ -216,7 +219,10 @@ class Fsdp1 : public DataParallel {
       Copy(last, "cast sharded gradient", unit.local, types_.storage, types_.reduce, HostCall::kOperator);
       w.Free(narrow);
     }
-    if (state.sharded_gradient == kNoBuffer) {
+    if (OffloadsParameters(env_)) {  // _cpu_grad.copy_; several micro-steps are added up there
+      CopyToHost(env_, last, "sharded gradient to the host", SizeOf(types_.storage, unit.local));
+      w.Free(local, w.Record(wires_.copy_out));
+    } else if (state.sharded_gradient == kNoBuffer) {
       state.sharded_gradient = local;
     } else {
       Add(last, "accumulate sharded gradient", unit.local, types_.storage, types_.reduce, HostCall::kOperator);

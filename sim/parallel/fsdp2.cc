@@ -20,7 +20,7 @@
 #include "sim/parallel/data_parallel.h"
 #include "sim/parallel/fsdp_units.h"
 #include "sim/parallel/kernels.h"
-#include "sim/parallel/optimizer.h"
+#include "sim/parallel/offload.h"
 
 namespace simulate {
 
@@ -36,8 +36,7 @@ class Fsdp2 : public DataParallel {
   void AllocateState() override {
     for (const ParameterInfo& parameter : env_.parameters.all()) {
       const int64_t local = DivCeil(parameter.elements, wires_.shard.size);
-      writer().Allocate(SizeOf(types_.storage, local), MemoryCategory::kParameters, wires_.compute, "shard");
-      AllocateOptimizerState(writer(), env_.scenario.training, local, wires_.compute);
+      HoldShard(env_, types_, local);
     }
   }
 
@@ -75,10 +74,7 @@ class Fsdp2 : public DataParallel {
   }
 
   void Step() override {
-    const int64_t n = units_.local_elements();
-    if (env_.scenario.training.clip_grad_norm) EmitGradientClipping(env_, wires_.shard, n, types_.storage);
-    EmitOptimizerStep(env_, {.elements = n, .tensors = static_cast<int64_t>(gradients_.size()), .weights = types_.storage, .gradients = types_.storage, .copy = {}});
-    writer().HostWork(HostCall::kZeroGrad, static_cast<int>(gradients_.size()));
+    StepShards(env_, types_, units_.local_elements(), static_cast<int64_t>(gradients_.size()));
     for (UnitState& unit : state_) {
       if (unit.sharded_gradient != kNoBuffer) writer().Free(unit.sharded_gradient);
       unit.sharded_gradient = kNoBuffer;
@@ -134,13 +130,20 @@ class Fsdp2 : public DataParallel {
     StepWriter& w = writer();
     const Bytes whole = SizeOf(types_.compute, unit.padded);
     BufferId cast = kNoBuffer;
+    BufferId copied = kNoBuffer;
+    if (OffloadsParameters(env_)) {  // sharded_param_data.to(device, non_blocking=True)
+      copied = w.Allocate(SizeOf(types_.storage, unit.local), MemoryCategory::kCommunicationBuffers, copy_in_, "shards from the host");
+      w.Wait(copy_in_, CopyFromHost(env_, copy_in_, "shards from the host", SizeOf(types_.storage, unit.local)));
+    }
     if (types_.storage != types_.compute) {
       cast = w.Allocate(SizeOf(types_.compute, unit.local), MemoryCategory::kCommunicationBuffers, copy_in_, "cast shards");
       MultiTensorCopy(copy_in_, "cast shards", unit.local, types_.compute, types_.storage);
     }
     state.gathered = w.Allocate(whole, MemoryCategory::kCommunicationBuffers, copy_in_, "all_gather output");
     MultiTensorCopy(copy_in_, "all_gather copy in", unit.local, types_.compute, types_.compute);
-    if (cast != kNoBuffer) w.Free(cast);
+    for (const BufferId shards : {cast, copied}) {
+      if (shards != kNoBuffer) w.Free(shards);
+    }
     w.WaitStream(all_gather_, copy_in_);
     if (wires_.shard.size > 1) {
       const CollectiveCall call{.op = CollectiveOp::kAllGather, .communicator = wires_.shard.communicator,
@@ -241,7 +244,10 @@ class Fsdp2 : public DataParallel {
       Copy(last, "cast sharded gradient", unit.local, types_.storage, types_.reduce, HostCall::kOperator);
       w.Free(narrow, w.Record(last));
     }
-    if (state.sharded_gradient == kNoBuffer) {
+    if (OffloadsParameters(env_)) {  // new_sharded_grad.to("cpu", non_blocking=True)
+      CopyToHost(env_, last, "sharded gradient to the host", SizeOf(types_.storage, unit.local));
+      w.Free(local, w.Record(wires_.copy_out));
+    } else if (state.sharded_gradient == kNoBuffer) {
       state.sharded_gradient = local;
     } else {
       Add(last, "accumulate sharded gradient", unit.local, types_.storage, types_.storage, HostCall::kOperator);

@@ -1,5 +1,7 @@
 #include "sim/parallel/fsdp_units.h"
 
+#include "sim/parallel/offload.h"
+
 namespace simulate {
 
 FsdpUnits::FsdpUnits(const Environment& env, int64_t shards)
@@ -33,6 +35,26 @@ FsdpTypes FsdpTypesOf(const PrecisionSpec& precision) {
   return {.storage = precision.master_weights.value_or(precision.parameters),
           .compute = precision.parameters,
           .reduce = precision.gradient_reduction};
+}
+
+void HoldShard(Environment& env, const FsdpTypes& types, int64_t elements) {
+  if (OffloadsParameters(env)) {
+    HoldOptimizerOnHost(env, elements, types.storage, types.storage);
+    return;
+  }
+  env.writer.Allocate(SizeOf(types.storage, elements), MemoryCategory::kParameters, env.wiring.compute, "shard");
+  AllocateOptimizerState(env.writer, env.scenario.training, elements, env.wiring.compute);
+}
+
+void StepShards(Environment& env, const FsdpTypes& types, int64_t elements, int64_t tensors) {
+  const OptimizerLoad load{.elements = elements, .tensors = tensors, .weights = types.storage, .gradients = types.storage, .copy = {}};
+  if (OffloadsParameters(env)) {
+    EmitHostOptimizerStep(env, load);
+  } else {
+    if (env.scenario.training.clip_grad_norm) EmitGradientClipping(env, env.wiring.shard, elements, types.storage);
+    EmitOptimizerStep(env, load);
+  }
+  env.writer.HostWork(HostCall::kZeroGrad, static_cast<int>(tensors));
 }
 
 }  // namespace simulate

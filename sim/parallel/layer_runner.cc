@@ -4,6 +4,7 @@
 
 #include "sim/base/check.h"
 #include "sim/parallel/boundary.h"
+#include "sim/parallel/offload.h"
 
 namespace simulate {
 
@@ -213,6 +214,7 @@ void LayerRunner::Forward(int64_t micro_batch, uint32_t use) {
   if (policy == Checkpointing::kSelective) mode = ForwardMode::kSelective;
   State& state = StateOf(micro_batch, use);
   Play(state, use, ForwardPlan(where.layer, mode));
+  if (mode == ForwardMode::kKeepNothing) InputToHost(state, use);
   data_parallel_.AfterForward(use);
 
   // The hidden state moves on, unless the next use starts from tokens or lives on another rank.
@@ -233,6 +235,26 @@ void LayerRunner::EndForward(int64_t micro_batch) {
       Slot(state, slot) = kNoBuffer;
     }
   }
+}
+
+// DeepSpeed's cpu_checkpointing: plain .to() calls, so that the stream waits for the copy both ways.
+void LayerRunner::InputToHost(State& state, uint32_t use) {
+  const Layer& layer = env_.LayerOf(use);
+  BufferId& input = Slot(state, layer.inputs[0]);
+  if (!env_.scenario.training.offload_activations || input == kNoBuffer) return;
+  const Bytes bytes = layer.tensors[layer.inputs[0]].bytes;
+  env_.writer.Wait(env_.wiring.compute, CopyToHost(env_, env_.wiring.compute, "checkpoint to the host", bytes));
+  env_.writer.HoldOnHost(bytes);
+  env_.writer.Free(std::exchange(input, kNoBuffer));
+  state.on_host = true;
+}
+
+void LayerRunner::InputFromHost(State& state, uint32_t use) {
+  if (!std::exchange(state.on_host, false)) return;
+  const Layer& layer = env_.LayerOf(use);
+  const Tensor& input = layer.tensors[layer.inputs[0]];
+  Slot(state, layer.inputs[0]) = env_.writer.Allocate(input.bytes, MemoryCategory::kActivations, env_.wiring.compute, input.name);
+  env_.writer.Wait(env_.wiring.compute, CopyFromHost(env_, env_.wiring.compute, "checkpoint from the host", input.bytes));
 }
 
 void LayerRunner::CollectOutputGradients(int64_t micro_batch, uint32_t use, State& state, BackwardOptions& options) {
@@ -305,6 +327,7 @@ void LayerRunner::Backward(int64_t micro_batch, uint32_t use, bool split) {
   State& state = StateOf(micro_batch, use);
   if (Checkpointed(use)) {
     writer.SetPhase(Phase::kRecompute);
+    InputFromHost(state, use);
     writer.HostWork(HostCall::kModule, 2);
     const bool whole = env_.scenario.training.activation_checkpointing == Checkpointing::kFull;
     Play(state, use, ForwardPlan(where.layer, whole ? ForwardMode::kRecompute : ForwardMode::kRecomputeRest));

@@ -58,6 +58,7 @@ class LayerRunner {
     BufferId input_gradient = kNoBuffer;
     std::vector<Deferred> deferred;             // until Weight
     std::vector<Deferred> held;                 // until the collective that they overlap has been issued
+    bool on_host = false;                       // its checkpointed input is
     TaskRef gathered_again;                     // the input that held products read
   };
   State& StateOf(int64_t micro_batch, uint32_t use);
@@ -75,6 +76,8 @@ class LayerRunner {
   void RecomputeHead(uint32_t use);
   void GatherAgain(State& state, const Layer& layer, const LayerEvent& event);
   void PlayEnterBackward(State& state, uint32_t use, const Operator& op);
+  void InputToHost(State& state, uint32_t use);
+  void InputFromHost(State& state, uint32_t use);
   void CollectOutputGradients(int64_t micro_batch, uint32_t use, State& state, BackwardOptions& options);
   void FreeAllBut(State& state, const std::vector<Operator>& readers);
   void RunAfterBackward(int64_t micro_batch);

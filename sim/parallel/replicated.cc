@@ -37,15 +37,16 @@ class Replicated : public DataParallel {
 
   void AllocateState() override {
     StepWriter& w = writer();
-    const int64_t n = env_.parameters.elements();
+    const int64_t n = env_.parameters.trained_elements();
     for (const ParameterInfo& p : env_.parameters.all()) {
-      w.Allocate(SizeOf(precision().parameters, p.elements), MemoryCategory::kParameters, wires_.compute, "parameter");
+      const Bytes bytes = p.stored > Bytes(0) ? p.stored : SizeOf(precision().parameters, p.elements);
+      w.Allocate(bytes, MemoryCategory::kParameters, wires_.compute, "parameter");
     }
     if (precision().master_weights) {
       w.Allocate(SizeOf(*precision().master_weights, n), MemoryCategory::kMasterWeights, wires_.compute, "master weights");
     }
     for (const ParameterInfo& p : env_.parameters.all()) {
-      AllocateOptimizerState(w, env_.scenario.training, p.elements, wires_.compute);
+      if (!p.frozen) AllocateOptimizerState(w, env_.scenario.training, p.elements, wires_.compute);
     }
     if (!wrapped_) return;
     first_bucket_ = w.Allocate(SizeOf(precision().parameters, n), MemoryCategory::kCommunicationBuffers, wires_.compute,
@@ -73,15 +74,16 @@ class Replicated : public DataParallel {
   }
 
   void Step() override {
-    const int64_t n = env_.parameters.elements();
+    const int64_t n = env_.parameters.trained_elements();
+    const int64_t tensors = env_.parameters.trained_tensors();
     if (env_.scenario.training.clip_grad_norm) EmitGradientClipping(env_, Channel{}, n, precision().parameters);
-    OptimizerLoad load{.elements = n, .tensors = static_cast<int64_t>(gradients_.size()), .weights = precision().parameters, .gradients = precision().parameters, .copy = {}};
+    OptimizerLoad load{.elements = n, .tensors = tensors, .weights = precision().parameters, .gradients = precision().parameters, .copy = {}};
     if (precision().master_weights) {
       load.weights = *precision().master_weights;
       load.copy = precision().parameters;
     }
     EmitOptimizerStep(env_, load);
-    writer().HostWork(HostCall::kZeroGrad, static_cast<int>(gradients_.size()));
+    writer().HostWork(HostCall::kZeroGrad, static_cast<int>(tensors));
     for (BufferId& gradient : gradients_) {
       if (gradient != kNoBuffer) writer().Free(gradient);
       gradient = kNoBuffer;

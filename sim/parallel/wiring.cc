@@ -58,7 +58,10 @@ Wiring MakeWiring(ProgramBuilder& program, const Scenario& scenario, const Layou
     wires.post_backward = program.AddStream("post_backward", StreamKind::kCompute);
     wires.all_reduce = program.AddStream("post_backward_all_reduce", StreamKind::kCompute);
   }
-  if (scenario.parallelism.data.offload != Offload::kNone) wires.copy = program.AddStream("copy", StreamKind::kCopy);
+  if (scenario.parallelism.data.offload != Offload::kNone || scenario.training.offload_activations) {
+    wires.copy_in = program.AddStream("copy in", StreamKind::kCopy);
+    wires.copy_out = program.AddStream("copy out", StreamKind::kCopy);
+  }
 
   const Groups data = DataGroups(layout);
   wires.data = channel("data_parallel", data);

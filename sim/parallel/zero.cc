@@ -12,7 +12,7 @@
 
 #include "sim/parallel/buckets.h"
 #include "sim/parallel/data_parallel.h"
-#include "sim/parallel/optimizer.h"
+#include "sim/parallel/offload.h"
 
 namespace simulate {
 
@@ -42,6 +42,10 @@ class Zero : public DataParallel {
 
   void AllocateState() override {
     for (const ParameterInfo& p : env_.parameters.all()) Hold(precision().parameters, p.elements, MemoryCategory::kParameters, "parameter");
+    if (OffloadsOptimizer(env_)) {
+      HoldOptimizerOnHost(env_, Local(), Masters(), precision().optimizer);
+      return;
+    }
     if (precision().master_weights) Hold(*precision().master_weights, Local(), MemoryCategory::kMasterWeights, "master weights");
     writer().Allocate(OptimizerStateBytes(env_.scenario.training, Local()), MemoryCategory::kOptimizerState,
                       wires_.compute, "optimizer state");
@@ -57,18 +61,25 @@ class Zero : public DataParallel {
       }
       if (!divides_gradients_) Reduce(b);
       writer().Wait(wires_.compute, reduced_[b]);
+      if (!divides_gradients_ && OffloadsOptimizer(env_)) PartitionToHost(b);
     }
     if (bucket_ != kNoBuffer) writer().Free(std::exchange(bucket_, kNoBuffer));
   }
 
   void Step() override {
-    if (env_.scenario.training.clip_grad_norm) EmitGradientClipping(env_, wires_.data, Local(), precision().gradients);
+    if (env_.scenario.training.clip_grad_norm && !OffloadsOptimizer(env_)) EmitGradientClipping(env_, wires_.data, Local(), precision().gradients);
     OptimizerLoad load{.elements = Local(), .tensors = static_cast<int64_t>(gradients_.size()), .weights = precision().parameters, .gradients = precision().gradients, .copy = {}};
     if (precision().master_weights) {
       load.weights = *precision().master_weights;
       load.copy = precision().parameters;
     }
-    EmitOptimizerStep(env_, load);
+    if (OffloadsOptimizer(env_)) {
+      load.gradients = precision().optimizer;
+      EmitHostOptimizerStep(env_, load);
+      writer().Wait(wires_.compute, CopyFromHost(env_, wires_.compute, "weights from the host", SizeOf(precision().parameters, Local())));
+    } else {
+      EmitOptimizerStep(env_, load);
+    }
     for (uint32_t b = 0; b < buckets_.size(); ++b) {
       if (Copies(b).size == 1) continue;
       writer().Wait(wires_.compute, Communicate(CollectiveOp::kAllGather, "weight all_gather", precision().parameters, b));
@@ -103,10 +114,20 @@ class Zero : public DataParallel {
     if (++arrived_[bucket] < buckets_[bucket].size()) return;
     Reduce(bucket);
     if (!spec().overlap) writer().Wait(wires_.compute, reduced_[bucket]);
+    if (OffloadsOptimizer(env_)) {
+      PartitionToHost(bucket);
+      return;
+    }
     Copy(Copies(bucket).size > 1 ? Copies(bucket).stream : wires_.compute, "bucket to partition", elements_[bucket] / Copies(bucket).size, precision().gradients, type, HostCall::kOperator);
   }
 
  private:
+  [[nodiscard]] DType Masters() const { return precision().master_weights.value_or(precision().parameters); }
+  // async_inplace_copy_grad_to_fp32_buffer_from_gpu: widened on the device, then copied.
+  void PartitionToHost(uint32_t bucket) {
+    const StreamId stream = Copies(bucket).size > 1 ? Copies(bucket).stream : wires_.compute;
+    CopyToHost(env_, stream, "gradient partition to the host", SizeOf(precision().optimizer, elements_[bucket] / Copies(bucket).size));
+  }
   // Who holds copies of this bucket's parameters.
   [[nodiscard]] const Channel& Copies(size_t bucket) const {
     return wires_.Copies(env_.parameters.all()[buckets_[bucket].front()].expert);

@@ -60,6 +60,20 @@ std::vector<TrustNote> Trust(const Program& program, const Timeline& timeline, c
   return notes;
 }
 
+// Of the fullest node: ranks fill nodes in order.
+Bytes HostMemory(const Scenario& scenario, const Program& program) {
+  const auto per_node = static_cast<size_t>(std::max<int64_t>(1, scenario.hardware.node.accelerators));
+  Bytes most;
+  for (size_t first = 0; first < program.program_of_rank.size(); first += per_node) {
+    Bytes sum;
+    for (size_t r = first; r < std::min(first + per_node, program.program_of_rank.size()); ++r) {
+      sum += program.programs[program.program_of_rank[r]].host_memory;
+    }
+    most = std::max(most, sum);
+  }
+  return most;
+}
+
 void SetCounts(const Scenario& scenario, const Program& program, Report& report) {
   report.settings = scenario.settings;
   report.gpus = scenario.gpus;
@@ -108,6 +122,9 @@ Report BuildReport(const Scenario& scenario, const Program& program, const Timel
   report.memory_rank = fullest.rank;
   report.memory = fullest.memory;
   report.out_of_memory = fullest.memory.out_of_memory;
+  report.host_memory = HostMemory(scenario, program);
+  report.host_capacity = scenario.hardware.node.host_memory;
+  if (report.host_capacity > Bytes(0) && report.host_memory > report.host_capacity) report.out_of_memory = true;
   if (report.out_of_memory) return report;  // the times are those of a device that it would fit
 
   const RankTimeline& worst = WorstRank(timeline);

@@ -48,6 +48,10 @@ std::pair<size_t, size_t> Ends(const Curve& curve, const std::vector<Report>& re
 }
 
 std::string OutOfMemory(const Report& r) {
+  if (!r.memory.out_of_memory) {
+    return absl::StrFormat("%s on %d accelerators does not fit its hosts: a node would hold %s of the %s that it has.",
+                           r.settings.empty() ? "The run" : Show(r.settings), r.gpus, ShowGb(r.host_memory), ShowGb(r.host_capacity));
+  }
   const size_t worst = static_cast<size_t>(
       std::max_element(r.memory.at_peak.begin(), r.memory.at_peak.end()) - r.memory.at_peak.begin());
   return absl::StrFormat(

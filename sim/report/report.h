@@ -51,6 +51,8 @@ struct Report {
   RankId memory_rank = 0;
   MemoryUse memory;                  // worst rank
   Bytes memory_capacity;
+  Bytes host_memory;                 // that offload takes on the fullest node
+  Bytes host_capacity;               // of a node; 0: not stated
   RankId worst_rank = 0;             // whose breakdown it is
   Breakdown breakdown;
   Communication communication;

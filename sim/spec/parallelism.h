@@ -26,6 +26,7 @@ struct DataParallelSpec {
   bool overlap = true;                      // reduce gradients while backward runs
   bool reduce_scatter = true;               // zero1 (DeepSpeed's key): false, every rank ends with all of the gradients
   Offload offload = Offload::kNone;
+  int64_t max_live_parameters = 1'000'000'000;  // ZeRO-3's stage3_max_live_parameters: prefetching stops there
 };
 
 enum class PipelineScheduleKind : uint8_t { kGpipe, k1F1B, kInterleaved1F1B, kZeroBubbleH1, kZeroBubbleV, kDualPipe };
