@@ -7,6 +7,7 @@
 #include "sim/cli/study_commands.h"
 #include "sim/cli/terminal.h"
 #include "sim/output/format.h"
+#include "sim/output/memory_text.h"
 #include "sim/output/table.h"
 #include "sim/report/explain.h"
 #include "sim/study/neighbours.h"
@@ -15,46 +16,49 @@
 namespace simulate {
 namespace {
 
-std::string Categories(const Report& r, bool colour) {
-  std::vector<std::pair<int64_t, size_t>> sorted;
-  for (size_t c = 0; c < r.memory.at_peak.size(); ++c) sorted.emplace_back(-r.memory.at_peak[c].value(), c);
-  std::sort(sorted.begin(), sorted.end());
+constexpr size_t kTimelineWidth = 72;
+
+std::string NeighbourTable(const std::vector<Neighbour>& neighbours, const std::vector<Report>& reports, bool colour) {
   std::vector<std::vector<Cell>> rows;
-  for (const auto& [negative, c] : sorted) {
-    if (negative == 0) continue;
-    rows.push_back({Cell(Name(static_cast<MemoryCategory>(c))), Cell(ShowSize(Bytes(-negative))),
-                    Cell(ShowPercent(Bytes(-negative) / r.memory_capacity))});
+  for (size_t i = 0; i < neighbours.size(); ++i) {
+    const Report& r = reports[i];
+    rows.push_back({Cell(neighbours[i].change), Cell(ShowSize(r.memory.peak_allocated)), Cell(ShowSize(r.memory.peak_reserved)),
+                    r.out_of_memory ? Cell("no", Tone::kBad) : Cell("yes", Tone::kGood),
+                    Cell(r.out_of_memory ? "-" : ShowCount(r.tokens_per_s))});
   }
-  for (const auto& [name, bytes] : {std::pair("peak allocated", r.memory.peak_allocated),
-                                    std::pair("peak reserved", r.memory.peak_reserved),
-                                    std::pair("device", r.memory_capacity)}) {
-    rows.push_back({Cell(name, Tone::kBold), Cell(ShowSize(bytes)), Cell(ShowPercent(bytes / r.memory_capacity))});
-  }
-  return RenderTable({{absl::StrCat("rank ", r.memory_rank), "", true}, {"size", ""}, {"of the device", ""}}, rows, colour);
+  if (rows.empty()) return "";
+  return "\n" + RenderTable({{"instead", "", true}, {"allocated", ""}, {"reserved", ""}, {"fits", ""}, {"tokens/s", ""}}, rows, colour);
+}
+
+std::vector<Report> SimulateNeighbours(const std::vector<Neighbour>& neighbours, int threads) {
+  std::vector<Scenario> points;
+  for (const Neighbour& n : neighbours) points.push_back(n.scenario);
+  return SimulateAll(points, {}, threads);
+}
+
+bool AnyFits(const std::vector<Report>& reports) {
+  return std::any_of(reports.begin(), reports.end(), [](const Report& r) { return !r.out_of_memory; });
 }
 
 int Run(const CommonOptions& options, Command& command) {
   const std::optional<Study> study = ReadStudy(options.scenario, options.set, command);
   if (!study) return kExitBadInput;
   const Scenario& point = study->points.back();
-  const std::vector<Neighbour> neighbours = Neighbours(point);
-  std::vector<Scenario> all = {point};
-  for (const Neighbour& n : neighbours) all.push_back(n.scenario);
-  const std::vector<Report> reports = SimulateAll(all, {}, options.threads);
+  const Simulation run = Simulate(point);
   const bool colour = UseColour(options.color, command.out_is_terminal);
-  command.out << Categories(reports[0], colour);
-  if (reports[0].out_of_memory) command.out << "\n" << Explain({reports[0]}) << "\n";
-  std::vector<std::vector<Cell>> rows;
-  for (size_t i = 0; i < neighbours.size(); ++i) {
-    const Report& r = reports[i + 1];
-    rows.push_back({Cell(neighbours[i].change), Cell(ShowSize(r.memory.peak_allocated)), Cell(ShowSize(r.memory.peak_reserved)),
-                    r.out_of_memory ? Cell("no", Tone::kBad) : Cell("yes", Tone::kGood),
-                    Cell(r.out_of_memory ? "-" : ShowCount(r.tokens_per_s))});
-  }
-  if (!rows.empty()) {
-    command.out << "\n"
-                << RenderTable({{"instead", "", true}, {"allocated", ""}, {"reserved", ""}, {"fits", ""}, {"tokens/s", ""}}, rows,
-                               colour);
+  command.out << RenderMemoryTable(run.report, absl::StrCat("rank ", run.report.memory_rank), /*totals=*/true, colour);
+  const std::string ranks = RenderRankMemory(run.timeline, colour);
+  if (!ranks.empty()) command.out << "\n" << ranks;
+  command.out << "\n" << RenderMemoryTimeline(run.report.memory, kTimelineWidth, command.out_is_terminal && SpeaksUtf8());
+  if (run.report.out_of_memory) command.out << "\n" << Explain({run.report}) << "\n";
+  // The nearest settings, each simulated; where no single change makes a run fit, two at a time.
+  std::vector<Neighbour> neighbours = Neighbours(point);
+  std::vector<Report> reports = SimulateNeighbours(neighbours, options.threads);
+  command.out << NeighbourTable(neighbours, reports, colour);
+  if (run.report.out_of_memory && !AnyFits(reports)) {
+    neighbours = Pairs(neighbours);
+    reports = SimulateNeighbours(neighbours, options.threads);
+    command.out << NeighbourTable(neighbours, reports, colour);
   }
   return kExitDone;
 }

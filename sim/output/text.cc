@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "sim/output/chart.h"
 #include "sim/output/format.h"
+#include "sim/output/memory_text.h"
 #include "sim/output/table.h"
 #include "sim/report/explain.h"
 
@@ -159,21 +160,6 @@ std::string SingleRun(const Report& r, bool colour) {
   return RenderTable({{"where the time goes", "", true}, {"seconds", ""}, {"share", ""}}, time, colour);
 }
 
-std::string MemoryTable(const Report& r, bool colour) {
-  std::vector<std::pair<int64_t, size_t>> sorted;
-  for (size_t c = 0; c < r.memory.at_peak.size(); ++c) sorted.emplace_back(-r.memory.at_peak[c].value(), c);
-  std::sort(sorted.begin(), sorted.end());
-  std::vector<std::vector<Cell>> rows;
-  for (const auto& [negative, c] : sorted) {
-    if (negative == 0) continue;
-    const Bytes bytes(-negative);
-    rows.push_back({Cell(Name(static_cast<MemoryCategory>(c))), Cell(ShowSize(bytes)),
-                    Cell(ShowPercent(bytes / r.memory_capacity))});
-  }
-  return RenderTable({{absl::StrCat("memory at the peak, rank ", r.memory_rank), "", true}, {"size", ""},
-                      {"of the device", ""}}, rows, colour);
-}
-
 constexpr size_t kPathRows = 8;
 
 // What the step's length hangs on, and what a tenth less of each would save at most.
@@ -226,7 +212,7 @@ std::string RenderText(const std::string& title, const std::string& source, cons
     const std::string time = SingleRun(reports[0], style.colour);
     if (!time.empty()) out += "\n" + time;
     if (!reports[0].path.empty()) out += "\n" + PathTable(reports[0], style.colour);
-    out += "\n" + MemoryTable(reports[0], style.colour);
+    out += "\n" + RenderMemoryTable(reports[0], absl::StrCat("memory at the peak, rank ", reports[0].memory_rank), /*totals=*/false, style.colour);
   }
   out += "\n" + Explain(reports) + "\n";
   if (const Report* shown = Explained(reports); shown != nullptr && !shown->advice.empty()) out += shown->advice + "\n";

@@ -1,5 +1,6 @@
 #include "sim/study/neighbours.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -44,7 +45,34 @@ std::vector<Neighbour> Neighbours(const Scenario& scenario) {
       s.parallelism.data.shard_size = 0;
     });
   }
+  const NodeSpec& node = scenario.hardware.node;
+  const bool host = node.pcie.bandwidth.value() > 0 && node.host_memory_bandwidth.value() > 0;
+  const bool zero = data.strategy == DataStrategy::kZero2 || data.strategy == DataStrategy::kZero3;
+  if (host && zero && data.offload == Offload::kNone) {
+    add("parallelism.data.offload=optimizer", [](Scenario& s) { s.parallelism.data.offload = Offload::kOptimizer; });
+  }
+  if (host && (data.strategy == DataStrategy::kFsdp || data.strategy == DataStrategy::kZero3) && data.offload != Offload::kParameters) {
+    add("parallelism.data.offload=parameters", [](Scenario& s) { s.parallelism.data.offload = Offload::kParameters; });
+  }
+  if (host && t.activation_checkpointing == Checkpointing::kFull && !t.offload_activations) {
+    add("training.activation_checkpointing='{policy: full, offload: true}'", [](Scenario& s) { s.training.offload_activations = true; });
+  }
   return found;
+}
+
+std::vector<Neighbour> Pairs(const std::vector<Neighbour>& neighbours) {
+  std::vector<Neighbour> pairs;
+  for (size_t i = 0; i < neighbours.size(); ++i) {
+    for (const Neighbour& second : Neighbours(neighbours[i].scenario)) {
+      // Each pair once, and nothing that undoes the first change or goes on with it.
+      const auto place = std::find_if(neighbours.begin(), neighbours.end(), [&](const Neighbour& n) { return n.change == second.change; });
+      const bool later = place == neighbours.end() || static_cast<size_t>(place - neighbours.begin()) > i;
+      const std::string key = second.change.substr(0, second.change.find('='));
+      if (!later || neighbours[i].change.find(key) != std::string::npos) continue;
+      pairs.push_back({absl::StrCat(neighbours[i].change, " ", second.change), second.scenario});
+    }
+  }
+  return pairs;
 }
 
 }  // namespace simulate

@@ -14,8 +14,12 @@ struct Neighbour {
   Scenario scenario;
 };
 
-// One change each, from the mildest: half the micro-batch with twice the accumulation, checkpointing, finer sharding.
+// One change each, from the mildest: half the micro-batch with twice the accumulation, checkpointing, finer sharding,
+// offload to the host (if the node's file says what it can do).
 // Only changes that config/ would accept.
 [[nodiscard]] std::vector<Neighbour> Neighbours(const Scenario& scenario);
+
+// Two different changes at a time, in the same order.
+[[nodiscard]] std::vector<Neighbour> Pairs(const std::vector<Neighbour>& neighbours);
 
 }  // namespace simulate
