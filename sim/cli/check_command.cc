@@ -90,6 +90,13 @@ int Run(const Options& options, Command& command) {
   command.err << diagnostics.Render();
   if (diagnostics.HasErrors()) return kExitBadInput;
 
+  Diagnostics unwritable;
+  for (const std::string& path : {options.junit, options.page, options.update ? options.baseline : std::string()}) {
+    if (!path.empty()) CanWrite(path, unwritable);  // rather now than after all runs
+  }
+  command.err << unwritable.Render();
+  if (unwritable.HasErrors()) return kExitBadInput;
+
   CheckResult result;
   {
     Progress progress(command.err, command.err_is_terminal, "run");

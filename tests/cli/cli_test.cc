@@ -194,7 +194,7 @@ TEST_CASE("a model of one's own from its config.json") {
   REQUIRE(mine.code == 0);
   // Qwen2-7B: 7.62e9 parameters, those of the biases on queries, keys and values among them.
   CHECK(nlohmann::json::parse(mine.out)["runs"][0]["parameters"].get<double>() == Approx(7.616e9).epsilon(0.001));
-  CHECK(box.Run("my.yaml --quiet --set cluster.gpus=[8,16] --set training.activation_checkpointing=full").code == 0);
+  CHECK(box.Run("my.yaml --quiet --set sweep.cluster.gpus=[8,16] --set training.activation_checkpointing=full").code == 0);
 }
 
 }  // namespace

@@ -158,12 +158,12 @@ TEST_CASE("the report page of a pipeline on a phone's width") {
     WARN("skipped: there is no Chromium on this machine; tools/install_packages --with-chromium installs it");
     return;
   }
-  const auto seen = Look(browser, "llama3_405b_16k --set cluster.gpus=1024 --set parallelism.pipeline.stages=8 --set training.gradient_accumulation_steps=8", 400);
+  const auto seen = Look(browser, "llama3_405b_16k", 400);
   CheckCommon(seen);
   CHECK(seen["sections"]["curve-section"] == false);  // one point has no curve
   CHECK(seen["sections"]["pipeline-section"] == true);
   CHECK(seen["painted"]["pipeline"] > 500);
-  CHECK_THAT(seen["cluster"].get<std::string>(), Catch::Contains("128 × node of 8"));
+  CHECK_THAT(seen["cluster"].get<std::string>(), Catch::Contains("2,048 × node of 8"));
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ std::vector<std::string> OptionsOf(const Sandbox& box, const std::string& comman
   for (std::string word; words >> word;) {
     const size_t at = word.find("--");
     if (at != 0 && (at == std::string::npos || word[at - 1] != ',')) continue;
-    const std::string name = word.substr(at, word.find_first_of(",.`)'", at + 2) - at);
+    const std::string name = word.substr(at, word.find_first_not_of("abcdefghijklmnopqrstuvwxyz-", at) - at);
     if (name.size() > 3) options.push_back(name);
   }
   return options;
