@@ -36,7 +36,7 @@ std::vector<Neighbour> Neighbours(const Scenario& scenario) {
   }
   const DataParallelSpec& data = scenario.parallelism.data;
   const bool plain = scenario.parallelism.tensor * scenario.parallelism.pipeline.stages == 1;
-  if (plain && data.strategy == DataStrategy::kDdp && scenario.gpus > 1) {
+  if (plain && !t.lora.on() && data.strategy == DataStrategy::kDdp && scenario.gpus > 1) {
     add("parallelism.data.strategy=fsdp", [](Scenario& s) { s.parallelism.data.strategy = DataStrategy::kFsdp; });
   }
   if (data.strategy == DataStrategy::kFsdp && data.sharding != Sharding::kFullShard) {
