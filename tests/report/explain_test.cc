@@ -54,7 +54,7 @@ TEST_CASE("a single run is explained by its largest parts") {
 TEST_CASE("an out-of-memory run says what overflowed") {
   Report r;
   r.gpus = 8;
-  r.out_of_memory = true;
+  r.out_of_memory = r.memory.out_of_memory = true;
   r.memory_capacity = Bytes(int64_t{80'000'000'000});
   r.memory.peak_allocated = Bytes(int64_t{79'000'000'000});
   r.memory.requested = Bytes(int64_t{2'000'000'000});

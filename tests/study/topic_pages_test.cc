@@ -34,7 +34,8 @@ TEST_CASE("a topic's page holds its own points, and the worst rows carry what a 
                    Point("run-c", "zero3", "step_time_s", -0.30), Point("run-c", "zero3", "peak_allocated_bytes", 0.2)};
   const std::vector<Suspect> suspects = {{"t", "run-c", "time", "prefetch | depth"}};
   const auto files = RenderTopicPages(result, suspects);
-  REQUIRE(files.size() == 4);
+  REQUIRE(files.size() == 6);  // data_parallel, three_d, memory: a page and a picture each
+  CHECK(absl::StrContains(Text(files, "three_d.md"), "run-b"));
   const std::string& time = Text(files, "data_parallel.md");
   CHECK(absl::StrContains(time, "2 runs: mean absolute error **20.0 %**"));
   CHECK_FALSE(absl::StrContains(time, "run-b"));
