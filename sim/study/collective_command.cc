@@ -162,8 +162,9 @@ void AddCollectiveCommand(CLI::App& app, Command& command) {
   sub->add_option("--protocol", options->protocol, "only this one, as NCCL_PROTO");
   sub->add_flag("--json", options->json, "print one JSON object");
   sub->add_flag("--messages", options->messages, "also replay every message as a flow of its own, beside the closed form");
-  sub->add_option("--measured", options->measured, "CSV of measured collectives to compare with")->type_name("FILE");
-  sub->add_option("--markdown", options->markdown, "write the comparison as a page, with a plot beside it")->type_name("FILE");
+  CLI::Option* measured =
+      sub->add_option("--measured", options->measured, "CSV of measured collectives to compare with")->type_name("FILE");
+  sub->add_option("--markdown", options->markdown, "write the comparison as a page, with a plot beside it")->type_name("FILE")->needs(measured);
   sub->callback([options, &command] { command.exit_code = RunCollective(*options, command); });
 }
 

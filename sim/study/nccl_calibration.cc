@@ -129,8 +129,15 @@ int RunNcclCalibration(const NcclCalibrationOptions& options, Command& command) 
   std::ostringstream text;
   text << file.rdbuf();
   const NcclTestOutput output = ParseNcclTests(text.str());
-  const std::optional<HardwareSpec> hardware = LoadHardware(options.hardware, command.search, diagnostics);
-  if (!file || output.rows.empty()) {
+  std::optional<HardwareSpec> hardware;
+  if (options.hardware.empty()) {
+    diagnostics.Error("which cluster was measured?").help.emplace_back("give --hardware, the machine whose links are to be fitted");
+  } else {
+    hardware = LoadHardware(options.hardware, command.search, diagnostics);
+  }
+  if (!file.is_open()) {
+    diagnostics.Error(absl::StrCat("cannot read `", options.file, "`"));
+  } else if (output.rows.empty()) {
     diagnostics.Error(absl::StrCat("no results of nccl-tests or nccom-test in `", options.file, "`"))
         .help.emplace_back("expected are the lines that begin with size, count and type");
   }
@@ -139,7 +146,7 @@ int RunNcclCalibration(const NcclCalibrationOptions& options, Command& command) 
     if (options.op == Name(known)) op = known;
   }
   const int64_t gpus = options.gpus > 0 ? options.gpus : output.ranks;
-  if (gpus < 2) diagnostics.Error("how many accelerators were measured?").help.emplace_back("the output does not say: give --gpus");
+  if (gpus < 2 && file.is_open()) diagnostics.Error("how many accelerators were measured?").help.emplace_back("the output does not say: give --gpus");
   const ClusterProblem problem = hardware && gpus >= 2 ? CheckClusterSize(*hardware, gpus) : ClusterProblem{};
   if (!problem.message.empty()) diagnostics.Error(absl::StrCat(problem.message, ": ", problem.label)).help.push_back(problem.help);
   command.err << diagnostics.Render();

@@ -152,9 +152,14 @@ TEST_CASE("calibrate --nccl-tests reads an output, fits the links and shows what
                           Contains("efficiency: 0.960    # was 0.960\nlatency: 2.70 us    # was 2.70 us\n"));
   const Outcome none = box.Run("calibrate --nccl-tests no.txt --hardware dgx-a100-80gb --gpus 32");
   CHECK(none.code == 2);
-  CHECK(none.err ==
-        "error: no results of nccl-tests or nccom-test in `no.txt`\n"
+  CHECK(none.err == "error: cannot read `no.txt`\n");
+  box.Write("empty.txt", "nothing\n");
+  CHECK(box.Run("calibrate --nccl-tests empty.txt --gpus 32").err ==
+        "error: which cluster was measured?\n"
+        "help: give --hardware, the machine whose links are to be fitted\n\n"
+        "error: no results of nccl-tests or nccom-test in `empty.txt`\n"
         "help: expected are the lines that begin with size, count and type\n");
+  CHECK(box.Run("collective all_reduce --hardware dgx-h100 --gpus 16 --markdown page.md").code == 2);
 }
 
 }  // namespace
