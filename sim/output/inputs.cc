@@ -52,6 +52,7 @@ const char* NameOf(AttentionImplementation a) {
     case AttentionImplementation::kFlash2: return "flash2";
     case AttentionImplementation::kFlash1: return "flash1";
     case AttentionImplementation::kTriton: return "triton";
+    case AttentionImplementation::kFusedSoftmax: return "fused softmax";
   }
   return "";
 }
