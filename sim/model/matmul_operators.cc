@@ -88,9 +88,7 @@ void Freeze(LayerBuilder& b, const std::string& name, const Numerics& n, uint32_
   op.parameters.clear();
   op.saved.clear();
   op.backward_workspace = n.fp8 ? op.backward_workspace : Bytes(0);
-  std::erase_if(op.backward, [](const Kernel& k) {
-    return (k.work.kind == KernelKind::kGemm && k.work.gemm.pass == GemmPass::kWeightGradient) || k.work.access == MemoryAccess::kColumnReduction;
-  });
+  std::erase_if(op.backward, [](const Kernel& k) { return k.work.kind == KernelKind::kGemm && k.work.gemm.pass == GemmPass::kWeightGradient; });
   Parameter& parameter = b.parameter(weight);
   if (!n.lora.base || parameter.tied || SizeOf(*n.lora.base, 8) >= SizeOf(n.compute, 8)) return;
   parameter.stored = StoredBytes(*n.lora.base, parameter.elements, out_features);
@@ -149,7 +147,7 @@ Value Product(LayerBuilder& b, const std::string& name, const Value& input, int6
     std::swap(op.backward.back().work, op.backward[op.backward.size() - 2].work);
     std::swap(op.backward.back().name, op.backward[op.backward.size() - 2].name);
   }
-  if (options.bias) {
+  if (options.bias && !frozen) {
     op.backward.push_back(ColumnSumKernel(name + ".bias_gradient", y, HostCall::kOperator));
     if (n.compiled) op.backward.back().work.access = MemoryAccess::kElementwise;
     op.backward_workspace += ColumnSumWorkspace(y.rows, y.columns);

@@ -109,3 +109,13 @@ TEST_CASE("rules of thumb: a billion weights take 4 GB in fp32, 2 in 16 bits, 1 
   const double state = static_cast<double>(Persistent(s, MemoryCategory::kOptimizerState).value()) / static_cast<double>(n);
   CHECK(state == Approx(2.0 + 8.0 / 256.0).epsilon(0.01));
 }
+
+TEST_CASE("a frozen layer's bias has no gradient, in eager and in compiled code") {
+  for (const Runtime runtime : {Runtime::kEager, Runtime::kCompiled}) {
+    Scenario s = Adapted(8, {"q"});
+    s.training.runtime = runtime;
+    CHECK(CountNamed(BuildProgram(s), "w1.bias_gradient") == 0);
+    s.training.lora = {};
+    CHECK(CountNamed(BuildProgram(s), "w1.bias_gradient") == 3);
+  }
+}
