@@ -25,7 +25,7 @@ double MemoryPerWireByte(Algorithm algorithm) { return algorithm == Algorithm::k
 bool Allowed(const HardwareSpec& hardware, const Shape& shape, Protocol protocol) {
   if (protocol == Protocol::kSimple) return true;
   if (shape.nodes > 1 && hardware.fabric.simple_only) return false;
-  if (hardware.library.kind == LibraryKind::kNeuron || IsNvls(shape.algorithm)) return false;
+  if (hardware.collective_library.kind == LibraryKind::kNeuron || IsNvls(shape.algorithm)) return false;
   // Point-to-point messages know no LL128.
   const bool point_to_point = shape.algorithm == Algorithm::kPairwise || shape.algorithm == Algorithm::kDirect;
   return !(point_to_point && protocol == Protocol::kLL128);
@@ -53,7 +53,7 @@ int64_t LargestTrusted(LibraryKind kind) {
 }
 
 CollectiveCost Price(const HardwareSpec& hardware, const Shape& shape, Protocol protocol, Bytes bytes) {
-  const LibrarySpec& library = hardware.library;
+  const LibrarySpec& library = hardware.collective_library;
   const ProtocolSpec& p = library.protocols[static_cast<size_t>(protocol)];
   const auto size = static_cast<double>(bytes.value());
   const bool tuned = library.kind == LibraryKind::kNccl || library.kind == LibraryKind::kRccl;

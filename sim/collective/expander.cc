@@ -10,7 +10,7 @@ Expander::Expander(const HardwareSpec& hardware, const Topology& topology, const
     : hardware_(hardware),
       topology_(topology),
       options_(options),
-      protocol_(hardware.library.protocols[static_cast<size_t>(options.protocol)]),
+      protocol_(hardware.collective_library.protocols[static_cast<size_t>(options.protocol)]),
       inflation_(options.inflation > 0.0 ? options.inflation : 1.0 / protocol_.efficiency) {}
 
 void Expander::Via(VertexId from, VertexId to) {
@@ -89,7 +89,7 @@ size_t Lanes(const HardwareSpec& hardware, const Placement& placement) {
   if (!placement.SpansNodes()) return 1;
   const NodePart& part = placement.nodes[0];
   const size_t all = std::max(part.members.size(), part.exits.size());
-  if (hardware.library.kind != LibraryKind::kNccl) return all;
+  if (hardware.collective_library.kind != LibraryKind::kNccl) return all;
   return std::max<size_t>(1, all * WithFewExits(placement).nodes[0].exits.size() / part.exits.size());
 }
 

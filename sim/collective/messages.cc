@@ -13,7 +13,7 @@ namespace {
 // One message for every ordered pair, those between nodes over the NICs of both in turn.
 void ExpandAllToAll(const Placement& placement, std::span<const uint32_t> group, double bytes, Expander* out) {
   const size_t n = group.size();
-  const double network = 1.0 / out->hardware().library.message_network_share;
+  const double network = 1.0 / out->hardware().collective_library.message_network_share;
   for (size_t i = 0; i < n; ++i) {
     for (size_t d = 1; d < n; ++d) {
       const uint32_t from = group[i], to = group[(i + d) % n];
@@ -28,7 +28,7 @@ void ExpandAllToAll(const Placement& placement, std::span<const uint32_t> group,
 void ExpandShift(const Placement& placement, double bytes, Expander* out) {
   std::vector<uint32_t> members;
   for (const NodePart& part : placement.nodes) members.insert(members.end(), part.members.begin(), part.members.end());
-  const double network = 1.0 / out->hardware().library.message_network_share;
+  const double network = 1.0 / out->hardware().collective_library.message_network_share;
   for (size_t i = 0; i < members.size(); ++i) {
     const uint32_t from = members[i], to = members[(i + 1) % members.size()];
     const bool leaves = out->topology().node_of(from) != out->topology().node_of(to);

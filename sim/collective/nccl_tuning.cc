@@ -53,7 +53,7 @@ double TreeCorrection(Protocol protocol, Bytes bytes) {
 double TreeChunk(const HardwareSpec& hardware, const Shape& shape, double bytes_per_channel) {
   const double depth = static_cast<double>(shape.members) / static_cast<double>(shape.nodes) - 1.0 +
                        std::floor(std::log2(static_cast<double>(shape.nodes)));
-  auto chunk = static_cast<double>(hardware.library.slice.value());
+  auto chunk = static_cast<double>(hardware.collective_library.slice.value());
   while (bytes_per_channel / chunk < depth * 8.0 && chunk > 131072.0) chunk *= 0.5;
   while (bytes_per_channel / chunk < depth * 4.0 && chunk > 65536.0) chunk *= 0.5;
   while (bytes_per_channel / chunk < depth && chunk > 32768.0) chunk *= 0.5;
@@ -62,7 +62,7 @@ double TreeChunk(const HardwareSpec& hardware, const Shape& shape, double bytes_
 
 // How many times longer a channel's messages take for waiting (nccl_tuning.h). The first one's wait is the chain's.
 double MessageWaits(const HardwareSpec& hardware, const Shape& shape, Bytes bytes) {
-  if (shape.chain.network_hops <= 0.0 || hardware.library.slice.value() == 0) return 1.0;
+  if (shape.chain.network_hops <= 0.0 || hardware.collective_library.slice.value() == 0) return 1.0;
   const double channels = shape.channels;
   const double channel_bandwidth = shape.nic_bandwidth * static_cast<double>(shape.nics) / channels;
   const double all = static_cast<double>(bytes.value()) / channels;
@@ -72,7 +72,7 @@ double MessageWaits(const HardwareSpec& hardware, const Shape& shape, Bytes byte
     messages = all / message;
   } else {
     const double slab = all / static_cast<double>(shape.members);
-    message = std::min(slab, 2.0 * static_cast<double>(hardware.library.slice.value()));  // a slice is two steps
+    message = std::min(slab, 2.0 * static_cast<double>(hardware.collective_library.slice.value()));  // a slice is two steps
     messages = std::max(1.0, std::round(shape.bus_bytes)) * static_cast<double>(shape.members - 1) * slab / message;
   }
   if (messages <= 1.0) return 1.0;

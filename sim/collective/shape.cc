@@ -57,7 +57,7 @@ void KeepLonger(const Chain& chain, Chain* longest) {
 }
 
 int Channels(const HardwareSpec& hardware, Algorithm algorithm, const Placement& placement) {
-  const LibrarySpec& library = hardware.library;
+  const LibrarySpec& library = hardware.collective_library;
   int64_t channels = placement.SpansNodes() ? placement.MinExits() * library.channels_per_nic : library.channels;
   if (algorithm == Algorithm::kNvls || algorithm == Algorithm::kNvlsTree) channels = library.nvls_channels;
   return static_cast<int>(std::clamp<int64_t>(channels, 2, library.max_channels));
@@ -72,20 +72,20 @@ Chain AddGroup(const HardwareSpec& hardware, Algorithm algorithm, CollectiveOp o
       return AddNvls(placement, hardware.node.scale_up.efficiency / hardware.node.nvls_efficiency, traffic);
     }
     case Algorithm::kPairwise: {
-      const double inflation = 1.0 / hardware.library.message_network_share;
+      const double inflation = 1.0 / hardware.collective_library.message_network_share;
       return op == CollectiveOp::kSendRecv ? AddShift(placement, inflation, traffic) : AddAllToAll(placement, inflation, traffic);
     }
     case Algorithm::kHierarchical: return AddHierarchical(op, placement, traffic);
     case Algorithm::kDirect: return AddMesh(op, placement, traffic);
     case Algorithm::kRing:
-    case Algorithm::kTorus: return AddRing(op, placement, 1.0 / hardware.library.ring_network_share, traffic);
+    case Algorithm::kTorus: return AddRing(op, placement, 1.0 / hardware.collective_library.ring_network_share, traffic);
   }
   return {};
 }
 
 std::vector<Algorithm> Candidates(const HardwareSpec& hardware, const Topology& topology, CollectiveOp op,
                                   const Placement& placement) {
-  const LibraryKind library = hardware.library.kind;
+  const LibraryKind library = hardware.collective_library.kind;
   if (op == CollectiveOp::kAllToAll || op == CollectiveOp::kSendRecv) return {Algorithm::kPairwise};
   const bool torus = hardware.fabric.topology != FabricTopology::kExplicit && hardware.node.topology == NodeTopology::kTorus;
   const Algorithm ring = torus ? Algorithm::kTorus : Algorithm::kRing;
@@ -111,7 +111,7 @@ std::vector<Shape> MakeShapes(const HardwareSpec& hardware, const Topology& topo
   SIM_CHECK(!groups.empty() && !groups[0].empty(), "a collective without members");
   // NCCL lays eight channels between nodes before it doubles them: the 72 GPUs and NICs of a GB200 rack reach no
   // more than 8 x 400 Gb/s between racks (all-reduce 406 GB/s over 20 racks, coreweave/nccl-tests).
-  const bool few = hardware.library.kind == LibraryKind::kNccl && op != CollectiveOp::kAllToAll && op != CollectiveOp::kSendRecv;
+  const bool few = hardware.collective_library.kind == LibraryKind::kNccl && op != CollectiveOp::kAllToAll && op != CollectiveOp::kSendRecv;
   std::vector<Placement> placements;
   for (const auto& group : groups) {
     placements.push_back(few ? WithFewExits(Place(topology, group)) : Place(topology, group));
@@ -146,8 +146,8 @@ Shape MakeSendShape(const HardwareSpec& hardware, const Topology& topology, uint
   Traffic traffic(topology);
   Shape shape;
   shape.algorithm = Algorithm::kDirect;
-  shape.chain = AddSend(from, to, 1.0 / hardware.library.message_network_share, traffic);
-  shape.channels = static_cast<int>(hardware.library.channels_per_nic);
+  shape.chain = AddSend(from, to, 1.0 / hardware.collective_library.message_network_share, traffic);
+  shape.channels = static_cast<int>(hardware.collective_library.channels_per_nic);
   Compress(traffic, &shape);
   return shape;
 }

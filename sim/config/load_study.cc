@@ -1,4 +1,4 @@
-// LoadStudy: a scenario file, its overrides and its sweep. LoadHardware, LoadModel: one file of that kind.
+// LoadStudy: a scenario file, its overrides and its sweep. LoadHardware, LoadAccelerator, LoadModel: one file of that kind.
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
@@ -8,6 +8,7 @@
 #include "sim/config/config.h"
 #include "sim/config/file_loader.h"
 #include "sim/config/parse.h"
+#include "sim/config/read_accelerator.h"
 #include "sim/config/read_cluster.h"
 #include "sim/config/read_model.h"
 #include "sim/config/read_reference.h"
@@ -276,24 +277,38 @@ std::optional<Study> LoadStudyText(const std::string& file, const std::string& t
   return StudyLoader(search, diagnostics).LoadText(file, text, overrides);
 }
 
-std::optional<HardwareSpec> LoadHardware(const std::string& name, const SearchPath& search, Diagnostics& diagnostics) {
+namespace {
+
+// One file of `folder`, by name or path, on its own.
+template <typename Spec, typename Read>
+std::optional<Spec> LoadNamed(const std::string& name, const char* folder, const SearchPath& search, Diagnostics& diagnostics,
+                              const Read& read) {
   FileLoader loader(search, diagnostics);
-  const Node* node = loader.ResolveName(name, "hardware");
+  const Node* node = loader.ResolveName(name, folder);
   if (node == nullptr) return std::nullopt;
-  HardwareSpec hardware;
+  Spec spec;
   ValueReader root(*node, "", diagnostics);
-  if (!ReadHardwareFile(root, loader, &hardware)) return std::nullopt;
-  return hardware;
+  if (!read(root, loader, *node, &spec)) return std::nullopt;
+  return spec;
+}
+
+}  // namespace
+
+std::optional<HardwareSpec> LoadHardware(const std::string& name, const SearchPath& search, Diagnostics& diagnostics) {
+  return LoadNamed<HardwareSpec>(name, "hardware", search, diagnostics, [](ValueReader& root, FileLoader& loader, const Node&, HardwareSpec* out) {
+    return ReadHardwareFile(root, loader, out);
+  });
+}
+
+std::optional<AcceleratorSpec> LoadAccelerator(const std::string& name, const SearchPath& search, Diagnostics& diagnostics) {
+  return LoadNamed<AcceleratorSpec>(name, "hardware/accelerators", search, diagnostics,
+                                    [](ValueReader& root, FileLoader&, const Node&, AcceleratorSpec* out) { return ReadAccelerator(root, out); });
 }
 
 std::optional<ModelSpec> LoadModel(const std::string& name, const SearchPath& search, Diagnostics& diagnostics) {
-  FileLoader loader(search, diagnostics);
-  const Node* node = loader.ResolveName(name, "models");
-  if (node == nullptr) return std::nullopt;
-  ModelSpec model;
-  ValueReader root(*node, "", diagnostics);
-  if (!ReadModel(root, FileLoader::NameOf(*node), &model, nullptr)) return std::nullopt;
-  return model;
+  return LoadNamed<ModelSpec>(name, "models", search, diagnostics, [](ValueReader& root, FileLoader&, const Node& node, ModelSpec* out) {
+    return ReadModel(root, FileLoader::NameOf(node), out, nullptr);
+  });
 }
 
 }  // namespace simulate

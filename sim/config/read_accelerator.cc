@@ -1,8 +1,6 @@
 #include "sim/config/read_accelerator.h"
 
 #include "sim/spec/kernel_names.h"
-#include "sim/config/config.h"
-#include "sim/config/file_loader.h"
 
 #include <array>
 #include <initializer_list>
@@ -117,16 +115,6 @@ bool ReadAccelerator(ValueReader& value, AcceleratorSpec* out) {
       if (v.Read(&text)) out->sources.push_back(text);
     });
   });
-}
-
-std::optional<AcceleratorSpec> LoadAccelerator(const std::string& name, const SearchPath& search, Diagnostics& diagnostics) {
-  FileLoader loader(search, diagnostics);
-  const Node* mapping = loader.ResolveName(name, "hardware/accelerators");
-  if (mapping == nullptr) return std::nullopt;
-  AcceleratorSpec out;
-  ValueReader value(*mapping, "", diagnostics);
-  if (!ReadAccelerator(value, &out) || diagnostics.HasErrors()) return std::nullopt;
-  return out;
 }
 
 }  // namespace simulate

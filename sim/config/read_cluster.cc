@@ -226,8 +226,8 @@ bool ReadHardwareFile(ValueReader& root, FileLoader& loader, HardwareSpec* out) 
     r.Value("fabric", [&](ValueReader& v) {
       loader.Follow(v, "hardware/fabrics", [&](ValueReader& m) { return ReadFabric(m, &out->fabric); });
     });
-    out->library = DefaultLibrary(LibraryKind::kNccl);
-    r.Value("library", [&](ValueReader& v) { ReadLibrary(v, &out->library); });
+    out->collective_library = DefaultLibrary(LibraryKind::kNccl);
+    r.Value("library", [&](ValueReader& v) { ReadLibrary(v, &out->collective_library); });
     ReadSources(r, &out->sources);
   });
 }

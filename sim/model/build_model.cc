@@ -15,10 +15,9 @@ bool Launches(const Operator& op, KernelKind kind) {
 void MarkOperatorPolicy(Layer& layer) {
   int products = 0;
   for (Operator& op : layer.operators) {
-    const bool linear = !op.parameters.empty() && Launches(op, KernelKind::kGemm);
-    if (linear) ++products;
+    if (op.linear) ++products;
     const bool reduced = op.boundary == Boundary::kTensorLeave && !op.outputs.empty();
-    op.kept_by_operator_policy = (linear && products % 2 == 1) || reduced || Launches(op, KernelKind::kAttention);
+    op.kept_by_operator_policy = (op.linear && products % 2 == 1) || reduced || Launches(op, KernelKind::kAttention);
   }
 }
 

@@ -12,8 +12,8 @@ void CompiledNormKernels(Operator& op, const std::string& name, const Value& x, 
   const int64_t columns = (bias ? 2 : 1) * x.columns, parts = DivCeil(x.rows, kRowsPerPart);
   op.forward = {MemoryKernel(name, streamed, x.dtype, x.rows, x.columns, Bytes(0), x.bytes(), HostCall::kOperator)};
   op.backward = {MemoryKernel(name + ".backward", streamed, x.dtype, x.rows, x.columns, 2 * x.bytes(), x.bytes(), HostCall::kAutogradNode),
-                 MemoryKernel(name + ".weight_gradient", MemoryAccess::kColumnReduction, DType::kFp32, parts, columns,
-                              SizeOf(DType::kFp32, parts * columns), SizeOf(x.dtype, columns), HostCall::kOperator)};
+                 ParameterGradient(MemoryKernel(name + ".weight_gradient", MemoryAccess::kColumnReduction, DType::kFp32, parts, columns,
+                                                SizeOf(DType::kFp32, parts * columns), SizeOf(x.dtype, columns), HostCall::kOperator))};
 }
 
 // Norms compute in the stream's type: under autocast both their input and their result are fp32.
@@ -45,8 +45,8 @@ Value FusedNorm(LayerBuilder& b, const std::string& name, const Value& x, bool m
   op.forward = {MemoryKernel(name, forward, x.dtype, x.rows, x.columns, x.bytes(), x.bytes(), HostCall::kOperator)};
   op.backward = {MemoryKernel(name + ".backward", MemoryAccess::kRowReductionBackward, x.dtype, x.rows, x.columns, 2 * x.bytes(),
                               x.bytes(), HostCall::kAutogradNode),
-                 MemoryKernel(name + ".weight_gradient", MemoryAccess::kNormWeightGradient, x.dtype, x.rows, x.columns,
-                              2 * x.bytes(), SizeOf(x.dtype, (bias ? 2 : 1) * x.columns), HostCall::kInner)};
+                 ParameterGradient(MemoryKernel(name + ".weight_gradient", MemoryAccess::kNormWeightGradient, x.dtype, x.rows, x.columns,
+                                                2 * x.bytes(), SizeOf(x.dtype, (bias ? 2 : 1) * x.columns), HostCall::kInner))};
   return y;
 }
 
@@ -85,8 +85,8 @@ void ComposedNormKernels(Operator& op, const Value& x, const std::string& name, 
   op.forward.push_back(kernel(".weight", broadcast, x, x.bytes(), x.bytes(), call));
 
   op.backward.push_back(kernel(".weight_backward", broadcast, x, x.bytes(), x.bytes(), node));
-  op.backward.push_back(kernel(".weight_gradient", same, x, 2 * x.bytes(), x.bytes(), inner));
-  op.backward.push_back(kernel(".weight_gradient_sum", MemoryAccess::kColumnReduction, x, x.bytes(), SizeOf(x.dtype, x.columns), inner));
+  op.backward.push_back(ParameterGradient(kernel(".weight_gradient", same, x, 2 * x.bytes(), x.bytes(), inner)));
+  op.backward.push_back(ParameterGradient(kernel(".weight_gradient_sum", MemoryAccess::kColumnReduction, x, x.bytes(), SizeOf(x.dtype, x.columns), inner)));
   if (casts) op.backward.push_back(CastKernel(name + ".gradient_to_fp32", x.dtype, wide.dtype, x.elements(), node));
   op.backward.push_back(kernel(".normalize_backward_scale", narrow ? mixed : same, wide, wide.bytes() + normalized.bytes(), wide.bytes(), node));
   op.backward.push_back(kernel(".normalize_backward", broadcast, wide, wide.bytes() + row.bytes(), wide.bytes(), inner));
@@ -123,6 +123,7 @@ Value ComposedRmsNorm(LayerBuilder& b, const std::string& name, const Value& x, 
     op.saved.push_back(wide.index);
   }
   op.parameters = {weight};
+  if (b.parameter(weight).frozen) std::erase(op.saved, normalized.index);  // only the weight's gradient reads it
   ComposedNormKernels(op, x, name, {.keeps_narrow = keeps_narrow});
   op.forward_workspace = SizeOf(DType::kFp32, x.elements());
   op.backward_workspace = 3 * SizeOf(DType::kFp32, x.elements()) + x.bytes();
@@ -140,6 +141,7 @@ Value NarrowRmsNorm(LayerBuilder& b, const std::string& name, const Value& x) {
   op.outputs = {y.index, scale.index, normalized.index};
   op.saved = {x.index, scale.index, normalized.index};
   op.parameters = {weight};
+  if (b.parameter(weight).frozen) std::erase(op.saved, normalized.index);
   // The chain on the input as it is; then the casts between the normalization and the weight, and their backward.
   const DType wide = DType::kFp32;
   ComposedNormKernels(op, x, name, {.arithmetic = x.dtype, .keeps_narrow = false});

@@ -18,6 +18,7 @@ Value Embedding(LayerBuilder& b, const std::string& name, int64_t tokens, int64_
                               SizeOf(type, vocabulary * hidden), HostCall::kAutogradNode),
                  MemoryKernel(name + ".sort", MemoryAccess::kElementwise, DType::kInt64, 8, tokens, 8 * indices, 8 * indices, HostCall::kInner),
                  MemoryKernel(name + ".scatter", MemoryAccess::kScatterAdd, type, tokens, hidden, y.bytes(), y.bytes(), HostCall::kInner)};
+  for (Kernel& kernel : op.backward) kernel.parameter_gradient = true;
   op.backward_workspace = 6 * indices;
   op.backward_views = 1;
   return y;
@@ -42,6 +43,7 @@ Value AddPositions(LayerBuilder& b, const Value& x, int64_t samples, int64_t max
                  MemoryKernel("positions.zero", MemoryAccess::kElementwise, x.dtype, max_length, x.columns, Bytes(0), table,
                               HostCall::kAutogradNode),
                  MemoryKernel("positions.copy", MemoryAccess::kElementwise, x.dtype, length, x.columns, used, used, HostCall::kOperator)};
+  for (Kernel& kernel : op.backward) kernel.parameter_gradient = true;
   op.backward_views = 1;
   return y;
 }

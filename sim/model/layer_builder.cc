@@ -57,17 +57,8 @@ void DropFrozenGradients(const Layer& layer, Operator& op) {
   const auto frozen = [&](uint32_t p) { return layer.parameters[p].frozen; };
   if (op.parameters.empty() || !std::all_of(op.parameters.begin(), op.parameters.end(), frozen)) return;
   op.parameters.clear();
-  const bool only_weights = std::all_of(op.inputs.begin(), op.inputs.end(), [&](TensorIndex t) {
-    return std::find(op.passes_gradient_to.begin(), op.passes_gradient_to.end(), t) != op.passes_gradient_to.end();
-  });
-  if (only_weights) {
-    op.backward.clear();
-    op.backward_workspace = Bytes(0);
-  }
-  std::erase_if(op.backward, [](const Kernel& k) {
-    return k.work.kind == KernelKind::kMemory && (k.work.access == MemoryAccess::kNormWeightGradient ||
-                                                  k.work.access == MemoryAccess::kScatterAdd);
-  });
+  std::erase_if(op.backward, [](const Kernel& k) { return k.parameter_gradient; });
+  if (op.backward.empty()) op.backward_workspace = Bytes(0);
 }
 
 }  // namespace
@@ -136,6 +127,11 @@ Kernel CastKernel(const std::string& name, DType from, DType to, int64_t element
 Kernel ColumnSumKernel(const std::string& name, const Value& value, HostCall host) {
   return MemoryKernel(name, MemoryAccess::kColumnReduction, value.dtype, value.rows, value.columns, value.bytes(),
                       SizeOf(value.dtype, value.columns), host);
+}
+
+Kernel ParameterGradient(Kernel kernel) {
+  kernel.parameter_gradient = true;
+  return kernel;
 }
 
 Bytes ColumnSumWorkspace(int64_t rows, int64_t columns) {

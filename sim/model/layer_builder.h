@@ -91,6 +91,9 @@ class LayerBuilder {
 // Sum over the rows of `value` into one row: bias gradients.
 [[nodiscard]] Kernel ColumnSumKernel(const std::string& name, const Value& value, HostCall host);
 
+// Marks a kernel that autograd launches only because a parameter wants its gradient.
+[[nodiscard]] Kernel ParameterGradient(Kernel kernel);
+
 // What PyTorch's reduce kernel allocates to sum `rows` rows of `columns` numbers across thread blocks
 // (aten/src/ATen/native/cuda/Reduce.cuh: 4 bytes x outputs x block width x blocks per output).
 [[nodiscard]] Bytes ColumnSumWorkspace(int64_t rows, int64_t columns);

@@ -145,10 +145,6 @@ std::vector<uint32_t> LastUses(const Layer& layer, uint32_t end) {
   return last;
 }
 
-}  // namespace
-
-namespace {
-
 // What outlives a forward of this kind.
 std::vector<bool> KeptBy(const Layer& layer, ForwardMode mode) {
   switch (mode) {

@@ -16,7 +16,7 @@ Value CastParameter(LayerBuilder& b, const std::string& name, uint32_t parameter
   op.outputs = {copy.index};
   op.parameters = {parameter};
   op.forward = {CastKernel("weight_cast", n.stream, n.compute, elements, HostCall::kCast)};
-  op.backward = {CastKernel("weight_cast_backward", n.compute, n.stream, elements, HostCall::kAutogradNode)};
+  op.backward = {ParameterGradient(CastKernel("weight_cast_backward", n.compute, n.stream, elements, HostCall::kAutogradNode))};
   op.backward_views = 1;  // AccumulateGrad
   return copy;
 }
@@ -88,7 +88,7 @@ void Freeze(LayerBuilder& b, const std::string& name, const Numerics& n, uint32_
   op.parameters.clear();
   op.saved.clear();
   op.backward_workspace = n.fp8 ? op.backward_workspace : Bytes(0);
-  std::erase_if(op.backward, [](const Kernel& k) { return k.work.kind == KernelKind::kGemm && k.work.gemm.pass == GemmPass::kWeightGradient; });
+  std::erase_if(op.backward, [](const Kernel& k) { return k.parameter_gradient; });
   Parameter& parameter = b.parameter(weight);
   if (!n.lora.base || parameter.tied || SizeOf(*n.lora.base, 8) >= SizeOf(n.compute, 8)) return;
   parameter.stored = StoredBytes(*n.lora.base, parameter.elements, out_features);
@@ -119,6 +119,7 @@ Value Product(LayerBuilder& b, const std::string& name, const Value& input, int6
   op.inputs = {x.index};
   op.outputs = {y.index};
   op.saved = {x.index};
+  op.linear = true;
   // addmm (with bias) makes the input's gradient first, mm the weight's.
   op.parameter_gradients_first = !options.bias;
   op.input_gradient_is_view = !n.autocast;
@@ -141,14 +142,15 @@ Value Product(LayerBuilder& b, const std::string& name, const Value& input, int6
     op.backward_workspace = SizeOf(DType::kFp8, y.elements());
   }
   op.forward.push_back(GemmKernel(name, forward, n, HostCall::kOperator));
-  op.backward.push_back(GemmKernel(name + ".data_gradient", data, n, HostCall::kAutogradNode));
-  op.backward.push_back(GemmKernel(name + ".weight_gradient", gradient, n, HostCall::kOperator));
-  if (!options.bias) {
-    std::swap(op.backward.back().work, op.backward[op.backward.size() - 2].work);
-    std::swap(op.backward.back().name, op.backward[op.backward.size() - 2].name);
+  Kernel of_input = GemmKernel(name + ".data_gradient", data, n, HostCall::kAutogradNode);
+  Kernel of_weight = ParameterGradient(GemmKernel(name + ".weight_gradient", gradient, n, HostCall::kOperator));
+  if (op.parameter_gradients_first) {
+    std::swap(of_input.host, of_weight.host);
+    std::swap(of_input, of_weight);
   }
+  op.backward.insert(op.backward.end(), {of_input, of_weight});
   if (options.bias && !frozen) {
-    op.backward.push_back(ColumnSumKernel(name + ".bias_gradient", y, HostCall::kOperator));
+    op.backward.push_back(ParameterGradient(ColumnSumKernel(name + ".bias_gradient", y, HostCall::kOperator)));
     if (n.compiled) op.backward.back().work.access = MemoryAccess::kElementwise;
     op.backward_workspace += ColumnSumWorkspace(y.rows, y.columns);
   }

@@ -24,6 +24,7 @@ struct Kernel {
   std::string name;  // "q_proj", "softmax", "gelu_backward"
   KernelWork work;
   HostCall host = HostCall::kOperator;
+  bool parameter_gradient = false;  // of a backward: makes (part of) a parameter's gradient and nothing else
 };
 
 using TensorIndex = uint32_t;
@@ -74,6 +75,7 @@ struct Operator {
   std::vector<TensorIndex> holds;        // not read, but Python still has a name for them until `forward` has run
   Bytes forward_workspace;               // live only while `forward` runs
   Bytes backward_workspace;
+  bool linear = false;                   // a product with a weight (aten::mm, addmm), frozen or not
   bool in_place = false;                 // writes into inputs[0], lists no output; gradients pass through inputs[0]
   bool recomputed_selectively = false;   // dropped and recomputed under selective checkpointing (attention core)
   bool kept_by_operator_policy = false;  // keeps its outputs when everything else of a block is recomputed

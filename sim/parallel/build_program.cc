@@ -46,16 +46,15 @@ double RecomputedShare(const Scenario& scenario, const Model& model) {
 
 // Forward FLOPs of products whose weight is frozen: their backward has the data gradient alone.
 double FrozenShare(const Model& model) {
-  const auto has = [](const Operator& op, GemmPass pass) {
-    return std::ranges::any_of(op.backward, [&](const Kernel& k) { return k.work.kind == KernelKind::kGemm && k.work.gemm.pass == pass; });
+  const auto trains = [](const Operator& op) {
+    return std::ranges::any_of(op.backward, [](const Kernel& k) { return k.parameter_gradient && k.work.kind == KernelKind::kGemm; });
   };
   double all = 0.0;
   double frozen = 0.0;
   for (const LayerUse& use : model.uses) {
     for (const Operator& op : model.layers[use.layer].operators) {
       all += op.model_flops.value();
-      const bool linear = has(op, GemmPass::kDataGradient) && !has(op, GemmPass::kWeightGradient);
-      if (linear && !op.recomputed_selectively) frozen += op.model_flops.value();
+      if (op.linear && !trains(op)) frozen += op.model_flops.value();
     }
   }
   return all == 0.0 ? 0.0 : frozen / all;

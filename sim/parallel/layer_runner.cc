@@ -59,12 +59,11 @@ const std::vector<LayerEvent>& LayerRunner::ForwardPlan(uint32_t layer, ForwardM
 
 namespace {
 
-bool IsWeightGradient(const KernelWork& work) {
-  return work.kind == KernelKind::kGemm && work.gemm.pass == GemmPass::kWeightGradient;
-}
+// A product, so not a bias's or a norm's: those are made with the input's gradient.
+bool IsWeightGradient(const Kernel& kernel) { return kernel.parameter_gradient && kernel.work.kind == KernelKind::kGemm; }
 
 bool HasWeightGradient(const Operator& op) {
-  return std::ranges::any_of(op.backward, [](const Kernel& kernel) { return IsWeightGradient(kernel.work); });
+  return std::ranges::any_of(op.backward, IsWeightGradient);
 }
 
 }  // namespace
@@ -142,7 +141,7 @@ bool LayerRunner::IsDtensorLinear(uint32_t use, uint32_t op) {
     bool inside = false;
     for (const Operator& each : env_.LayerOf(use).operators) {
       if (each.boundary == Boundary::kTensorEnter) inside = true;
-      found->second.push_back(inside && HasWeightGradient(each));
+      found->second.push_back(inside && each.linear);
       if (each.boundary == Boundary::kTensorLeave) inside = false;
     }
   }
@@ -156,7 +155,7 @@ void LayerRunner::PlayRun(uint32_t use, const LayerEvent& event, Kernels which) 
                   event.backward ? op.backward_views : op.forward_views);
   if (IsDtensorLinear(use, event.op)) writer.HostWork(HostCall::kDtensor);
   for (const Kernel& kernel : event.backward ? op.backward : op.forward) {
-    const bool weight = event.backward && IsWeightGradient(kernel.work);
+    const bool weight = event.backward && IsWeightGradient(kernel);
     if (which == (weight ? Kernels::kAllButWeight : Kernels::kWeightOnly)) continue;
     writer.Kernel(env_.wiring.compute, kernel.name, kernel.work, kernel.host);
   }

@@ -153,10 +153,7 @@ class Megatron : public DataParallel {
       const Layer& layer = env_.LayerOf(use);
       if (!env_.model.uses[use].block) continue;
       for (const Operator& op : layer.operators) {
-        const bool product = std::ranges::any_of(op.backward, [](const Kernel& k) {
-          return k.work.kind == KernelKind::kGemm && k.work.gemm.pass == GemmPass::kWeightGradient;
-        });
-        if (!product || op.parameters.empty()) continue;
+        if (!op.linear || op.parameters.empty()) continue;
         const Parameter& weight = layer.parameters[op.parameters.front()];
         if (!weight.expert) shapes.emplace(weight.name, weight.elements);
       }

@@ -105,7 +105,7 @@ struct HardwareSpec {
   AcceleratorSpec accelerator;
   NodeSpec node;
   FabricSpec fabric;
-  LibrarySpec library;
+  LibrarySpec collective_library;
   std::vector<std::string> sources;
 };
 

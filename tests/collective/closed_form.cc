@@ -66,7 +66,7 @@ TEST_CASE("a double binary tree sends S each way between two nodes, 2 S among ma
 
 TEST_CASE("a hierarchical all-reduce: in the node, along the rails, in the node") {
   HardwareSpec h = toy::Cluster(4, 4);
-  h.library.kind = LibraryKind::kGeneric;
+  h.collective_library.kind = LibraryKind::kGeneric;
   // 2 * 3/4 * S inside; 2 * 1/2 * S/4 on each NIC, which is the slower. 2 * 3 hops inside and 2 between.
   const auto cost = Cost(h, 8, CollectiveOp::kAllReduce, kBytes, {Ranks(8)}, Algorithm::kHierarchical);
   CHECK(cost.time.value() == Approx(kS / 4 / kNet + 6.0 * kAlpha + 2.0 * kBeta));
@@ -76,7 +76,7 @@ TEST_CASE("a torus uses all links of a chip") {
   HardwareSpec h = toy::Cluster(16, 0);
   h.node.topology = NodeTopology::kTorus;
   h.node.torus = {4, 4};
-  h.library.kind = LibraryKind::kNeuron;
+  h.collective_library.kind = LibraryKind::kNeuron;
   const auto cost = Cost(h, 16, CollectiveOp::kAllGather, kBytes, {Ranks(16)}, Algorithm::kTorus, Protocol::kSimple);
   CHECK((cost.time - cost.latency).value() == Approx(15.0 / 16.0 * kS / kB));
 }
@@ -98,8 +98,8 @@ TEST_CASE("an all-to-all sends 1/n of the buffer to every other member") {
 TEST_CASE("small slabs of a large ring show a part of every message's wait: L * 2L / (2L + t)") {
   // 64 members on 1 NIC each, 2 channels of 5 GB/s; all-gather of 64 MiB: slabs of 512 KiB, t = 104.9 us, L = 10 us, 63 messages.
   HardwareSpec h = toy::Cluster(1, 1);
-  h.library.kind = LibraryKind::kNccl;
-  h.library.slice = Bytes(512 << 10);
+  h.collective_library.kind = LibraryKind::kNccl;
+  h.collective_library.slice = Bytes(512 << 10);
   const Bytes size = MiB(64);
   const auto gather = Cost(h, 64, CollectiveOp::kAllGather, size, {Ranks(64)}, Algorithm::kRing, Protocol::kSimple);
   const double t = (1 << 19) / 5e9;
@@ -112,8 +112,8 @@ TEST_CASE("a transport with one message under way takes the latency for every me
   // 4 members on 1 NIC each, 2 channels of 5 GB/s. All-gather of 64 MiB: 3 slabs of 8 MiB a channel in slices of 1 MiB, 24
   // messages; each after the first waits 10 us, in which a channel would have sent 50 KB.
   HardwareSpec h = toy::Cluster(1, 1);
-  h.library.kind = LibraryKind::kNccl;
-  h.library.slice = Bytes(512 << 10);
+  h.collective_library.kind = LibraryKind::kNccl;
+  h.collective_library.slice = Bytes(512 << 10);
   h.fabric.simple_only = true;
   const Bytes size = MiB(64);
   const auto gather = Cost(h, 4, CollectiveOp::kAllGather, size, {Ranks(4)}, Algorithm::kRing, Protocol::kSimple);

@@ -42,7 +42,7 @@ HardwareSpec Machine(uint64_t draw) {
   const int64_t accelerators = int64_t{1} << random.Below(4);
   const int64_t nics = accelerators == 1 ? 1 : std::max<int64_t>(1, accelerators >> random.Below(2));
   HardwareSpec h = toy::Cluster(accelerators, nics);
-  if (random.Below(2) == 0) h.library = DefaultLibrary(LibraryKind::kNccl);
+  if (random.Below(2) == 0) h.collective_library = DefaultLibrary(LibraryKind::kNccl);
   h.node.scale_up.kind = random.Below(2) == 0 ? "nvlink3" : "nvlink4";
   if (random.Below(2) == 0) h.node.nvls_efficiency = 0.7;
   if (random.Below(2) == 0) {

@@ -24,16 +24,16 @@ inline HardwareSpec Cluster(int64_t accelerators, int64_t nics) {
   h.node.nic = {"net", GBps(10), Seconds(), 1.0, Confidence::kCoarse, ""};
   h.fabric.topology = FabricTopology::kSwitch;
   h.fabric.link = {"net", BytesPerSecond(), Seconds(kBeta), 1.0, Confidence::kCoarse, ""};
-  h.library = DefaultLibrary(LibraryKind::kGeneric);
-  for (ProtocolSpec& p : h.library.protocols) p = ProtocolSpec{};
-  h.library.slice = Bytes(0);
-  h.library.nvls_member = Seconds();
-  h.library.nvls_ramp = Seconds();
-  h.library.ring_ramp = Seconds();
-  h.library.copy_share = 0.0;
-  h.library.message_network_share = 1.0;
-  h.library.nvls_base = Seconds();
-  h.library.ring_network_share = 1.0;
+  h.collective_library = DefaultLibrary(LibraryKind::kGeneric);
+  for (ProtocolSpec& p : h.collective_library.protocols) p = ProtocolSpec{};
+  h.collective_library.slice = Bytes(0);
+  h.collective_library.nvls_member = Seconds();
+  h.collective_library.nvls_ramp = Seconds();
+  h.collective_library.ring_ramp = Seconds();
+  h.collective_library.copy_share = 0.0;
+  h.collective_library.message_network_share = 1.0;
+  h.collective_library.nvls_base = Seconds();
+  h.collective_library.ring_network_share = 1.0;
   return h;
 }
 

@@ -47,7 +47,7 @@ TEST_CASE("rings inside a node and along a rail: replay and closed form agree at
 
 TEST_CASE("rings with a library's own costs: Simple hides a part of every hop, LL128 fills its pipeline once") {
   HardwareSpec h = toy::Cluster(1, 1);
-  h.library = DefaultLibrary(LibraryKind::kNccl);
+  h.collective_library = DefaultLibrary(LibraryKind::kNccl);
   for (const Protocol protocol : {Protocol::kLL, Protocol::kLL128, Protocol::kSimple}) {
     for (const int64_t size : {1'000, 1'000'000, 1'000'000'000}) {
       CheckAgree(Time(h, 16, CollectiveOp::kAllGather, Algorithm::kRing, toy::Ranks(16), Bytes(size), protocol));
@@ -106,7 +106,7 @@ TEST_CASE("the multi-dimensional ring of a torus, and rings over a full mesh: re
 TEST_CASE("hierarchical collectives: replay and closed form agree where bytes, not hops, take the time") {
   // A chunk goes round a ring before the next follows, so the replay pays hops once per chunk.
   HardwareSpec h = toy::Cluster(4, 4);
-  h.library.kind = LibraryKind::kGeneric;
+  h.collective_library.kind = LibraryKind::kGeneric;
   const Topology topology(h, 16);
   const std::vector<uint32_t> group = toy::Ranks(16);
   for (const CollectiveOp op : {CollectiveOp::kAllReduce, CollectiveOp::kAllGather, CollectiveOp::kReduceScatter}) {
@@ -125,7 +125,7 @@ TEST_CASE("exchanges of all with all, and to the next: replay and closed form ag
   CheckAgree(Time(h, 64, CollectiveOp::kSendRecv, Algorithm::kPairwise, toy::Ranks(8, 0, 8), Bytes(80'000'000)));
   HardwareSpec neuron = toy::Cluster(8, 0);
   neuron.node.topology = NodeTopology::kFullMesh;
-  neuron.library.kind = LibraryKind::kNeuron;
+  neuron.collective_library.kind = LibraryKind::kNeuron;
   for (const CollectiveOp op : {CollectiveOp::kAllReduce, CollectiveOp::kAllGather}) {
     CheckAgree(Time(neuron, 8, op, Algorithm::kDirect, toy::Ranks(8), Bytes(80'000'000), Protocol::kSimple));
   }
@@ -143,7 +143,7 @@ TEST_CASE("no replay beats its busiest link, whatever the algorithm and the mach
     const int64_t per_node = int64_t{2} << random.Below(3);
     HardwareSpec h = toy::Cluster(per_node, std::max<int64_t>(1, per_node >> random.Below(2)));
     if (random.Below(2) == 0) h.node.nvls_efficiency = 0.7;
-    if (random.Below(2) == 0) h.library = DefaultLibrary(LibraryKind::kNccl);
+    if (random.Below(2) == 0) h.collective_library = DefaultLibrary(LibraryKind::kNccl);
     if (random.Below(3) == 0) h.node.topology = NodeTopology::kFullMesh;
     const auto n = static_cast<uint32_t>(per_node * static_cast<int64_t>(1 + random.Below(4)));
     const Topology topology(h, n);

@@ -1,6 +1,10 @@
 // training.fused_norm: false writes RMSNorm as LLaMA's own code does, even in a runtime that fuses elementwise chains.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <string>
+#include <vector>
+
 #include "sim/model/liveness.h"
 #include "tests/model/example_models.h"
 
@@ -60,6 +64,46 @@ TEST_CASE("compiled code makes the sum that a norm reads in the norm's kernel, a
   tensor.bytes = x;
   CHECK(AccumulateWork(tensor, true).work.read + AccumulateWork(tensor, true).work.written == x);
   CHECK(AccumulateWork(tensor, false).work.read + AccumulateWork(tensor, false).work.written == 3 * x);
+}
+
+TEST_CASE("a frozen norm makes no weight gradient, however it is written, and keeps nothing for it") {
+  const ModelSpec spec = Llama(2, 1024, 16, 16, 4096);
+  struct Case { Runtime runtime; bool fused_norm, norm_in_fp32; size_t kernels, saved; };
+  // Of the weight: in PyTorch's and in compiled code one kernel of the norm's backward; in the chain a product and a sum, and
+  // the normalized numbers that the product reads.
+  for (const Case& c : {Case{Runtime::kEager, true, true, 1, 0}, Case{Runtime::kCompiled, true, true, 1, 0},
+                        Case{Runtime::kEager, false, true, 2, 1}, Case{Runtime::kEager, false, false, 2, 1}}) {
+    TrainingSpec training = Training(2048, 1, "bf16");
+    training.runtime = c.runtime;
+    training.fused_norm = c.fused_norm;
+    training.norm_in_fp32 = c.norm_in_fp32;
+    const Operator trained = NormOf(BuildModel(spec, training));
+    training.lora.rank = 8;
+    training.lora.targets = {"q"};
+    const Operator frozen = NormOf(BuildModel(spec, training));
+    CHECK(trained.backward.size() == frozen.backward.size() + c.kernels);
+    CHECK(trained.saved.size() == frozen.saved.size() + c.saved);
+    CHECK(std::ranges::none_of(frozen.backward, &Kernel::parameter_gradient));
+  }
+}
+
+TEST_CASE("checkpointing by operators counts products, whether their weights are trained, frozen or cast") {
+  // q, v, w1 (the gate), w2 of q, k, v, o, w1, w3, w2 are the odd ones; adapters on o add o.lora_a and o.lora_b behind it.
+  ModelSpec spec = Llama(2, 1024, 16, 16, 4096);
+  const auto kept = [&](const TrainingSpec& training) {
+    std::vector<std::string> names;
+    const Model model = BuildModel(spec, training);
+    for (const Operator& op : model.layers[model.uses[1].layer].operators)
+      if (op.linear && op.kept_by_operator_policy) names.push_back(op.name);
+    return names;
+  };
+  const std::vector<std::string> every_second = {"attention.q", "attention.v", "mlp.w1", "mlp.w2"};
+  TrainingSpec training = Training(2048, 1, "bf16");
+  CHECK(kept(training) == every_second);
+  CHECK(kept(Training(2048, 1, "bf16_mixed")) == every_second);
+  training.lora.rank = 8;
+  training.lora.targets = {"o"};
+  CHECK(kept(training) == std::vector<std::string>{"attention.q", "attention.v", "attention.o.lora_a", "mlp.w1", "mlp.w2"});
 }
 
 }  // namespace simulate
