@@ -55,10 +55,15 @@ void StepWriter::Wait(StreamId stream, const Event& event) {
 }
 
 void StepWriter::Wait(StreamId stream, TaskRef task) {
-  StreamState& state = State(stream);
-  if (!task.valid() || task.instruction == state.last.instruction) return;
-  const auto same = [task](TaskRef other) { return other.instruction == task.instruction; };
-  if (std::ranges::none_of(state.pending, same)) state.pending.push_back(task);
+  if (!task.valid()) return;
+  const StreamId of = rank_.StreamOf(task);
+  if (of == stream) return;
+  for (TaskRef& other : State(stream).pending) {
+    if (rank_.StreamOf(other) != of) continue;
+    other.instruction = std::max(other.instruction, task.instruction);
+    return;
+  }
+  State(stream).pending.push_back(task);
 }
 
 }  // namespace simulate

@@ -70,7 +70,7 @@ class StepWriter {
  private:
   struct StreamState {
     TaskRef last;
-    std::vector<TaskRef> pending;  // the next launch waits for these
+    std::vector<TaskRef> pending;  // the next launch waits for these: the last of each other stream, which implies those before
   };
   StreamState& State(StreamId stream);
   TaskRef Launched(StreamId stream, TaskRef task);

@@ -80,6 +80,7 @@ class RankProgramBuilder {
   void HoldOnHost(Bytes bytes) { result_.host_memory += bytes; }
   // `used_by`: work of other streams that still reads it (record_stream).
   void Free(BufferId buffer, std::span<const TaskRef> used_by = {});
+  [[nodiscard]] StreamId StreamOf(TaskRef task) const { return result_.instructions[task.instruction].stream; }
   void HostWait(std::span<const TaskRef> waits);
   void HostWork(HostCall call, int count = 1);
   void BeginStep();  // what came before is setup
