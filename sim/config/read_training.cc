@@ -173,6 +173,11 @@ void ReadData(ValueReader& value, DataParallelSpec* out) {
                       {{"none", Offload::kNone}, {"optimizer", Offload::kOptimizer}, {"parameters", Offload::kParameters}},
                       &out->offload);
     map.Integer("max_live_parameters", 0, int64_t{1} << 50, &out->max_live_parameters);
+    map.Integer("max_reuse_distance", 0, int64_t{1} << 50, &out->max_reuse_distance);
+    map.Integer("reduce_bucket_size", 1, int64_t{1} << 50, &out->reduce_bucket_size);
+    map.Enum<Zero3Implementation>("zero3_implementation",
+                                  {{"asynchronous", Zero3Implementation::kAsynchronous}, {"synchronous", Zero3Implementation::kSynchronous}},
+                                  &out->zero3_implementation);
   });
 }
 
@@ -285,6 +290,7 @@ bool ReadTraining(ValueReader& value, bool encoder_decoder, TrainingSpec* out, i
                        {"megatron", Runtime::kMegatron},
                        {"neuron", Runtime::kNeuron}},
                       &out->runtime);
+    map.Optional("set_to_none", &out->set_to_none);
     map.Optional("fused_accumulation", &out->fused_accumulation);
     map.Enum<HostWaits>("host_waits",
                         {{"never", HostWaits::kNever}, {"passes", HostWaits::kPasses}, {"collectives", HostWaits::kCollectives}},

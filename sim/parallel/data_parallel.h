@@ -30,6 +30,8 @@ class DataParallel {
   virtual void BeginForward() {}                     // the root module's pre-forward hook
   virtual void BeforeForward(uint32_t /*use*/) {}
   virtual void AfterForward(uint32_t /*use*/) {}
+  virtual void BeforeOperator(uint32_t /*use*/, uint32_t /*op*/) {}  // around its kernels: forward, recomputed or backward
+  virtual void AfterOperator(uint32_t /*use*/, uint32_t /*op*/) {}
   virtual void EndForward() {}
   virtual void BeginBackward() {}                    // the root module's pre-backward hook
   virtual void BeforeBackward(uint32_t /*use*/) {}
@@ -57,6 +59,9 @@ class DataParallel {
             MemoryAccess access = MemoryAccess::kElementwise);
   // dst *= factor.
   void Scale(StreamId stream, const char* name, int64_t elements, DType type);
+
+  // zero_grad(set_to_none=False) over gradients of one type.
+  void ZeroGradients(DType type, int64_t elements);
 
   [[nodiscard]] StepWriter& writer() { return env_.writer; }
   [[nodiscard]] const PrecisionSpec& precision() const { return env_.precision(); }

@@ -43,6 +43,7 @@ class Fsdp1 : public DataParallel {
 
   void AllocateState() override {
     for (const FsdpUnit& unit : units_.units) HoldShard(env_, types_, unit.local);
+    KeepGradients();
   }
 
   void BeginForward() override {
@@ -77,6 +78,10 @@ class Fsdp1 : public DataParallel {
 
   void Step() override {
     StepShards(env_, types_, units_.local_elements(), static_cast<int64_t>(units_.units.size()));
+    if (!env_.scenario.training.set_to_none) {
+      ZeroGradients(types_.storage, OffloadsParameters(env_) ? 0 : units_.local_elements());
+      return;
+    }
     for (UnitState& unit : state_) {
       if (unit.sharded_gradient != kNoBuffer) writer().Free(unit.sharded_gradient);
       unit.sharded_gradient = kNoBuffer;
@@ -97,6 +102,16 @@ class Fsdp1 : public DataParallel {
 
   [[nodiscard]] bool FreesAfterForward() const {
     return spec().sharding == Sharding::kFullShard || spec().sharding == Sharding::kHybridShard;
+  }
+
+  // Without set_to_none the first step's shards stay (_saved_grad_shard while a backward runs), and the next are added.
+  void KeepGradients() {
+    if (env_.scenario.training.set_to_none || OffloadsParameters(env_)) return;
+    for (size_t unit = 0; unit < state_.size(); ++unit) {
+      if (units_.units[unit].elements == 0) continue;
+      state_[unit].sharded_gradient = writer().Allocate(SizeOf(types_.storage, units_.units[unit].local), MemoryCategory::kGradients,
+                                                        wires_.post_backward, "sharded gradient", Life::kLaterSteps);
+    }
   }
 
   void PreForward(uint32_t unit) {

@@ -23,16 +23,31 @@ MemoryCategory CategoryOf(StorageUse use) {
 
 }  // namespace
 
-LayerRunner::LayerRunner(Environment& environment, DataParallel& data_parallel)
-    : env_(environment), data_parallel_(data_parallel), checkpointed_(environment.model.uses.size(), false) {
-  const TrainingSpec& training = env_.scenario.training;
-  if (!RecomputesBlocks(training.activation_checkpointing)) return;
+std::vector<bool> CheckpointedUses(const Environment& env) {
+  const TrainingSpec& training = env.scenario.training;
+  std::vector<bool> checkpointed(env.model.uses.size(), false);
+  if (!RecomputesBlocks(training.activation_checkpointing)) return checkpointed;
   int64_t block = 0;
-  for (uint32_t use = 0; use < checkpointed_.size(); ++use) {
-    if (!env_.model.uses[use].block) continue;
-    checkpointed_[use] = block++ % training.checkpoint_every == 0;
+  for (uint32_t use = 0; use < checkpointed.size(); ++use) {
+    if (!env.model.uses[use].block) continue;
+    checkpointed[use] = block++ % training.checkpoint_every == 0;
   }
+  return checkpointed;
 }
+
+ForwardMode ForwardModeOf(const TrainingSpec& training, bool checkpointed) {
+  const Checkpointing policy = training.activation_checkpointing;
+  if (policy == Checkpointing::kSelective) return ForwardMode::kSelective;
+  if (!checkpointed) return ForwardMode::kKeepSaved;
+  return policy == Checkpointing::kFull ? ForwardMode::kKeepNothing : ForwardMode::kKeepSelected;
+}
+
+ForwardMode RecomputeModeOf(const TrainingSpec& training) {
+  return training.activation_checkpointing == Checkpointing::kFull ? ForwardMode::kRecompute : ForwardMode::kRecomputeRest;
+}
+
+LayerRunner::LayerRunner(Environment& environment, DataParallel& data_parallel)
+    : env_(environment), data_parallel_(data_parallel), checkpointed_(CheckpointedUses(environment)) {}
 
 LayerRunner::State& LayerRunner::StateOf(int64_t micro_batch, uint32_t use) {
   const auto [found, added] = states_.try_emplace({micro_batch, use});
@@ -181,7 +196,9 @@ void LayerRunner::Play(State& state, uint32_t use, const std::vector<LayerEvent>
         break;
       case LayerEventKind::kRun:
         GatherAgain(state, layer, event);
+        data_parallel_.BeforeOperator(use, event.op);
         PlayRun(use, event, consuming_ ? Kernels::kAllButWeight : Kernels::kAll);
+        data_parallel_.AfterOperator(use, event.op);
         break;
       case LayerEventKind::kAccumulate: {
         const Kernel add = AccumulateWork(layer.tensors[event.tensor], NumericsOf(env_.scenario.training).compiled);
@@ -208,10 +225,7 @@ void LayerRunner::Forward(int64_t micro_batch, uint32_t use) {
   env_.writer.SetPhase(Phase::kForward);
   data_parallel_.BeforeForward(use);
   if (where.block) env_.writer.HostWork(HostCall::kModule, Checkpointed(use) ? 2 : 1);
-  const Checkpointing policy = env_.scenario.training.activation_checkpointing;
-  ForwardMode mode = ForwardMode::kKeepSaved;
-  if (Checkpointed(use)) mode = policy == Checkpointing::kFull ? ForwardMode::kKeepNothing : ForwardMode::kKeepSelected;
-  if (policy == Checkpointing::kSelective) mode = ForwardMode::kSelective;
+  const ForwardMode mode = ForwardModeOf(env_.scenario.training, Checkpointed(use));
   State& state = StateOf(micro_batch, use);
   Play(state, use, ForwardPlan(where.layer, mode));
   if (mode == ForwardMode::kKeepNothing) InputToHost(state, use);
@@ -329,8 +343,7 @@ void LayerRunner::Backward(int64_t micro_batch, uint32_t use, bool split) {
     writer.SetPhase(Phase::kRecompute);
     InputFromHost(state, use);
     writer.HostWork(HostCall::kModule, 2);
-    const bool whole = env_.scenario.training.activation_checkpointing == Checkpointing::kFull;
-    Play(state, use, ForwardPlan(where.layer, whole ? ForwardMode::kRecompute : ForwardMode::kRecomputeRest));
+    Play(state, use, ForwardPlan(where.layer, RecomputeModeOf(env_.scenario.training)));
     writer.SetPhase(Phase::kBackward);
   }
   RecomputeHead(use);

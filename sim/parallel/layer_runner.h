@@ -27,6 +27,11 @@
 
 namespace simulate {
 
+// Which uses of the model are recomputed as a whole, and how their forwards and recomputations run.
+[[nodiscard]] std::vector<bool> CheckpointedUses(const Environment& environment);
+[[nodiscard]] ForwardMode ForwardModeOf(const TrainingSpec& training, bool checkpointed);
+[[nodiscard]] ForwardMode RecomputeModeOf(const TrainingSpec& training);
+
 class LayerRunner {
  public:
   LayerRunner(Environment& environment, DataParallel& data_parallel);

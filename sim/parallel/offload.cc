@@ -38,7 +38,13 @@ void EmitHostOptimizerStep(Environment& env, const OptimizerLoad& load) {
   work.kind = KernelKind::kHostOptimizer;
   work.read = SizeOf(load.weights, load.elements) + SizeOf(load.gradients, load.elements) + state;
   work.written = SizeOf(load.weights, load.elements) + state + (load.copy ? SizeOf(*load.copy, load.elements) : Bytes(0));
-  if (env.scenario.training.optimizer_kernel == OptimizerKernel::kForeach && env.scenario.parallelism.data.strategy == DataStrategy::kFsdp) {
+  const DataStrategy strategy = env.scenario.parallelism.data.strategy;
+  if (strategy != DataStrategy::kFsdp) {  // unscale_and_clip_grads: grad.mul_ there, whether or not anything is clipped
+    work.read += SizeOf(load.gradients, load.elements);
+    work.written += SizeOf(load.gradients, load.elements);
+  }
+  if (strategy == DataStrategy::kZero3) work.read += SizeOf(load.weights, load.elements);  // the 16-bit copy is made in a pass of its own
+  if (env.scenario.training.optimizer_kernel == OptimizerKernel::kForeach && strategy == DataStrategy::kFsdp) {
     work.read = Bytes(work.read.value() * kUnfusedTenths / 10);
     work.written = Bytes(work.written.value() * kUnfusedTenths / 10);
   }

@@ -8,7 +8,8 @@
 //              optimizer on the host; a shard is copied in, in its storage type, before every cast and gather.
 //
 // Copies run on a stream of their own beside the kernels; the host thread itself runs the optimizer, so nothing is
-// enqueued meanwhile. Absent: ZeRO-Infinity's NVMe, delayed parameter update, DeepSpeed's clipping on the host.
+// enqueued meanwhile. The step also unscales the
+// gradients there. Absent: ZeRO-Infinity's NVMe, delayed parameter update.
 #pragma once
 
 #include "sim/parallel/environment.h"

@@ -48,6 +48,12 @@ class Replicated : public DataParallel {
     for (const ParameterInfo& p : env_.parameters.all()) {
       if (!p.frozen) AllocateOptimizerState(w, env_.scenario.training, p.elements, wires_.compute);
     }
+    if (!env_.scenario.training.set_to_none && !(wrapped_ && spec().gradient_as_bucket_view)) {
+      for (uint32_t p = 0; p < gradients_.size(); ++p) {  // the first step's gradients stay
+        if (env_.parameters.all()[p].frozen) continue;
+        gradients_[p] = w.Allocate(SizeOf(precision().parameters, Elements(p)), MemoryCategory::kGradients, wires_.compute, "gradient", Life::kLaterSteps);
+      }
+    }
     if (!wrapped_) return;
     first_bucket_ = w.Allocate(SizeOf(precision().parameters, n), MemoryCategory::kCommunicationBuffers, wires_.compute,
                                "first gradient bucket", Life::kFirstStep);
@@ -84,6 +90,10 @@ class Replicated : public DataParallel {
     }
     EmitOptimizerStep(env_, load);
     writer().HostWork(HostCall::kZeroGrad, static_cast<int>(tensors));
+    if (!env_.scenario.training.set_to_none) {
+      ZeroGradients(precision().parameters, n);
+      return;
+    }
     for (BufferId& gradient : gradients_) {
       if (gradient != kNoBuffer) writer().Free(gradient);
       gradient = kNoBuffer;
@@ -96,7 +106,7 @@ class Replicated : public DataParallel {
     const int64_t n = Elements(parameter);
     const bool view = wrapped_ && spec().gradient_as_bucket_view;
     if (view) {  // the gradient lives in its bucket: the first micro-step copies into it, later ones add
-      if (first_) {
+      if (first_ && env_.scenario.training.set_to_none) {
         Copy(wires_.compute, "gradient to bucket", n, type, type, HostCall::kDdpHook);
       } else {
         Add(wires_.compute, "accumulate gradient", n, type, type, HostCall::kDdpHook);

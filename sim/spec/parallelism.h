@@ -11,6 +11,10 @@ enum class FsdpVersion : uint8_t { kFsdp1 = 1, kFsdp2 = 2 };
 enum class BackwardPrefetch : uint8_t { kNone, kPre, kPost };
 enum class Offload : uint8_t { kNone, kOptimizer, kParameters };
 
+// How ZeRO-3 gathers parameters and reduces gradients. Asynchronous: DeepSpeed since 0.5.11 (commit 4912e0ad7, January
+// 2022); synchronous: its first version (0.3.11, March 2021, to 0.5.10), where every gather waits for the whole device.
+enum class Zero3Implementation : uint8_t { kAsynchronous, kSynchronous };
+
 struct DataParallelSpec {
   DataStrategy strategy = DataStrategy::kDdp;
   Sharding sharding = Sharding::kFullShard;
@@ -27,6 +31,9 @@ struct DataParallelSpec {
   bool reduce_scatter = true;               // zero1 (DeepSpeed's key): false, every rank ends with all of the gradients
   Offload offload = Offload::kNone;
   int64_t max_live_parameters = 1'000'000'000;  // ZeRO-3's stage3_max_live_parameters: prefetching stops there
+  int64_t max_reuse_distance = 1'000'000'000;   // stage3_max_reuse_distance: weights that are needed again before so many are kept
+  int64_t reduce_bucket_size = 500'000'000;     // ZeRO-3: gradients that are reduced together
+  Zero3Implementation zero3_implementation = Zero3Implementation::kAsynchronous;
 };
 
 enum class PipelineScheduleKind : uint8_t { kGpipe, k1F1B, kInterleaved1F1B, kZeroBubbleH1, kZeroBubbleV, kDualPipe };

@@ -77,6 +77,7 @@ struct TrainingSpec {
   bool offload_activations = false;         // checkpointed blocks' inputs wait in the host's memory
   LoraSpec lora;
   HostWaits host_waits = HostWaits::kNever;
+  bool set_to_none = true;                  // zero_grad frees gradients; false (PyTorch's default before 2.0): keeps and zeroes them
   bool fused_accumulation = true;           // Megatron runtime: weight-gradient products add into the gradient buffer
   double tokens = 0.0;                      // length of the whole run; 0: not stated
 };

@@ -68,6 +68,7 @@ TEST_CASE("ZeRO moves as many bytes as its paper says") {
     CHECK(BytesOf(BuildProgram(s), CollectiveOp::kAllGather) == Bytes(2 * n));
   }
   s.parallelism.data.strategy = DataStrategy::kZero3;
+  s.parallelism.data.max_reuse_distance = 0;
   const Program program = BuildProgram(s);
   CHECK(BytesOf(program, CollectiveOp::kReduceScatter) == Bytes(2 * n));
   CHECK(BytesOf(program, CollectiveOp::kAllGather) > Bytes(3 * n));

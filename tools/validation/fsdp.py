@@ -35,7 +35,7 @@ def PaperRow(row):
         "training.sequence_length": "{encoder: 512, decoder: 512}" if t5 else row["seq"],
         "training.precision": "bf16_mixed", "training.activation_checkpointing": "full",
         "training.attention": "eager", "training.dropout": 0.1, "training.optimizer": "adamw",
-        "training.optimizer_kernel": "fused" if t5 else "foreach", "training.runtime": "eager",
+        "training.optimizer_kernel": "fused" if t5 else "foreach", "training.runtime": "eager", "training.set_to_none": False,
         "parallelism.data.strategy": "fsdp", "parallelism.data.sharding": "full_shard",
         "parallelism.data.version": 1, "parallelism.data.backward_prefetch": "pre",
         "parallelism.data.limit_all_gathers": True})
@@ -69,6 +69,7 @@ def Paper(source):
         "training.precision": "section 5.4: BF16, FSDP native mixed precision",
         "training.activation_checkpointing": "section 5.4; per block presumed",
         "training.dropout": "the models' own configurations; the paper does not say",
+        "training.set_to_none": "PyTorch's default before 2.0, which is younger than the runs",
         "parallelism.data.limit_all_gathers": "section 5.4: rate limiter on",
         "parallelism.data.backward_prefetch": "section 5.4"}
     return [
@@ -305,7 +306,8 @@ def DeepSpeedRow(row):
         "training.activation_checkpointing": "{policy: full, offload: true}", "training.attention": "eager",
         "training.dropout": 0.1, "training.optimizer": "adamw", "training.clip_grad_norm": True, "training.runtime": "megatron",
         "parallelism.data.strategy": "zero3", "parallelism.data.offload": "optimizer",
-        "parallelism.data.max_live_parameters": 3000000000})
+        "parallelism.data.max_live_parameters": 3000000000, "parallelism.data.max_reuse_distance": 3000000000,
+        "parallelism.data.reduce_bucket_size": 90000000})
     step = flops.Narayanan(batch, seq, layers, hidden, 51200) / (float(row["value"]) * 1e12)
     exact = "EXACT" in row["notes"]
     figure = re.search(r"Fig \w+|text", row["citation"]).group(0)
@@ -320,7 +322,8 @@ def DeepSpeed(source):
 ZeRO-3 with optimizer state and checkpointed activations offloaded to the host; batch per GPU, no accumulation.
 step time = 96 B s l h^2 (1 + s/6h + V/16lh) / TFLOPS (the source's Megatron formula; V 51200, Megatron's padding).""",
                   rows, {"training.precision": "not stated; Megatron-DeepSpeed's fp16",
-                         "parallelism.data.max_live_parameters": "microsoft/Megatron-DeepSpeed, examples_deepspeed/azure/run-175b.sh"})]
+                         **{"parallelism.data." + key: "microsoft/Megatron-DeepSpeed, examples_deepspeed/azure/run-175b.sh"
+                            for key in ("max_live_parameters", "max_reuse_distance", "reduce_bucket_size")}})]
 
 
 def Tables(source):

@@ -193,7 +193,9 @@ def NarayananRow(row):
     settings.update({
         "cluster.hardware": "dgx-a100-40gb" if readme else "dgx-a100-80gb", "training.precision": "fp16_mixed",
         "training.dropout": 0.1, "training.activation_checkpointing": "full", "training.attention": "eager"})
-    if not zero3:
+    if zero3:  # the paper is of April 2021, DeepSpeed then at 0.3.13
+        settings["parallelism.data.zero3_implementation"] = "synchronous"
+    else:
         settings.update(BEFORE_AUGUST_2022)
     batch, seq, layers, hidden = (Int(row, key) for key in ("global_batch", "seq", "layers", "hidden"))
     work = flops.Narayanan(batch, seq, layers, hidden, Int(row, "vocab")) / Int(row, "gpus")
@@ -216,6 +218,7 @@ GPTs on DGX A100 with tensor, pipeline and data parallelism, full recomputation,
 step time = 96 B s l h^2 (1 + s/6h + V/16lh) / (TFLOPS per GPU x GPUs), the paper's formula, recomputation counted.
 The first pipeline-free runs use torch's DDP, which overlaps its all-reduces; the others Megatron's, which does not.
 The README's table is of September 2020 (commit 5281919), when an A100 had 40 GB; the paper's had 80.
+ZeRO-3 is DeepSpeed's first version (0.3.13 when the paper appeared), with its default settings, as none are stated.
 """ + EARLY, rows, {"training.dropout": "Megatron's default"}, "10%")]
 
 
