@@ -293,7 +293,10 @@ bool ReadTraining(ValueReader& value, bool encoder_decoder, TrainingSpec* out, i
     map.Optional("set_to_none", &out->set_to_none);
     map.Optional("fused_accumulation", &out->fused_accumulation);
     map.Enum<HostWaits>("host_waits",
-                        {{"never", HostWaits::kNever}, {"passes", HostWaits::kPasses}, {"collectives", HostWaits::kCollectives}},
+                        {{"never", HostWaits::kNever},
+                         {"passes", HostWaits::kPasses},
+                         {"collectives", HostWaits::kCollectives},
+                         {"kernels", HostWaits::kKernels}},
                         &out->host_waits);
     map.Number("tokens", 0, 1e18, &out->tokens);
   });

@@ -9,7 +9,7 @@ TaskRef Start(Environment& env, const Channel& channel, const char* name, Collec
   const CollectiveCall call{.op = op, .communicator = channel.communicator, .bytes = bytes,
                             .dtype = env.precision().compute};
   const TaskRef task = env.writer.CollectiveFrom(env.wiring.compute, channel.stream, name, call);
-  if (env.scenario.training.host_waits == HostWaits::kCollectives) env.writer.HostWait({task});
+  if (env.scenario.training.host_waits >= HostWaits::kCollectives) env.writer.HostWait({task});
   return task;
 }
 

@@ -1,6 +1,7 @@
 #include "sim/parallel/writer.h"
 
 #include <algorithm>
+#include <array>
 
 namespace simulate {
 
@@ -17,7 +18,13 @@ TaskRef StepWriter::Launched(StreamId stream, TaskRef task) {
 }
 
 TaskRef StepWriter::Kernel(StreamId stream, std::string_view name, const KernelWork& work, HostCall host) {
-  return Launched(stream, rank_.Kernel(stream, name, work, host, State(stream).pending));
+  if (serial_kernels_ && last_kernel_.valid()) {
+    rank_.HostWork(host);
+    rank_.HostWait(std::array{last_kernel_});
+    host = HostCall::kNone;
+  }
+  last_kernel_ = Launched(stream, rank_.Kernel(stream, name, work, host, State(stream).pending));
+  return last_kernel_;
 }
 
 TaskRef StepWriter::CollectiveFrom(StreamId from, StreamId communicator_stream, std::string_view name,

@@ -8,6 +8,7 @@
 //   torch.cuda.Event.record / wait_event   Record(stream) / Wait(stream, event)
 //   event.synchronize()                    HostWait(event)
 //   torch.cuda.synchronize()               Synchronize()
+//   CUDA_LAUNCH_BLOCKING=1                 waits_for_kernels
 //   dist.all_gather(...) on `stream`       CollectiveFrom(stream, ...): the communicator's own stream waits
 //                                          for `stream`, and the event of the call is returned (Work)
 #pragma once
@@ -26,7 +27,8 @@ using Event = std::vector<TaskRef>;
 
 class StepWriter {
  public:
-  explicit StepWriter(ProgramBuilder& program) : program_(program), rank_(program) {}
+  StepWriter(ProgramBuilder& program, bool serial_kernels)
+      : program_(program), rank_(program), serial_kernels_(serial_kernels) {}
 
   [[nodiscard]] ProgramBuilder& program() { return program_; }
   void SetPhase(Phase phase) { phase_ = phase; rank_.SetPhase(phase); }
@@ -79,6 +81,8 @@ class StepWriter {
   RankProgramBuilder rank_;
   Phase phase_ = Phase::kSetup;
   std::vector<StreamState> streams_;
+  bool serial_kernels_;  // a kernel is launched when the one before it has ended
+  TaskRef last_kernel_;
 };
 
 }  // namespace simulate
