@@ -78,8 +78,8 @@ void CachingAllocator::Release(BlockId block) {
 void CachingAllocator::LiftLimit() { capacity_ = std::numeric_limits<int64_t>::max(); }
 
 CachingAllocator::BlockId CachingAllocator::TakeFree(uint32_t pool, int64_t size) {
-  absl::btree_set<FreeBlock>& free = pools_[pool];
-  const auto best = free.lower_bound(FreeBlock{.size = size});
+  std::vector<FreeBlock>& free = pools_[pool];
+  const auto best = std::lower_bound(free.begin(), free.end(), FreeBlock{.size = size});
   if (best == free.end()) return kNone;
   const BlockId block = best->block;
   free.erase(best);
@@ -96,17 +96,14 @@ CachingAllocator::BlockId CachingAllocator::NewSegment(uint32_t pool, int64_t si
 }
 
 void CachingAllocator::GiveBackSegments() {
-  for (absl::btree_set<FreeBlock>& pool : pools_) {
-    for (auto free = pool.begin(); free != pool.end();) {
-      const Block& block = blocks_[free->block];
-      if (block.previous != kNone || block.next != kNone) {
-        ++free;
-        continue;
-      }
+  for (std::vector<FreeBlock>& pool : pools_) {
+    std::erase_if(pool, [&](const FreeBlock& free) {
+      const Block& block = blocks_[free.block];
+      if (block.previous != kNone || block.next != kNone) return false;
       reserved_ -= block.size;
-      unused_.push_back(free->block);
-      free = pool.erase(free);
-    }
+      unused_.push_back(free.block);
+      return true;
+    });
   }
 }
 
@@ -139,12 +136,15 @@ CachingAllocator::BlockId CachingAllocator::MergeWithNext(BlockId id) {
 
 void CachingAllocator::Insert(BlockId id) {
   const Block& block = blocks_[id];
-  pools_[block.pool].insert({block.size, block.address, id});
+  std::vector<FreeBlock>& free = pools_[block.pool];
+  const FreeBlock added{block.size, block.address, id};
+  free.insert(std::lower_bound(free.begin(), free.end(), added), added);
 }
 
 void CachingAllocator::Erase(BlockId id) {
   const Block& block = blocks_[id];
-  pools_[block.pool].erase(FreeBlock{block.size, block.address, id});
+  std::vector<FreeBlock>& free = pools_[block.pool];
+  free.erase(std::lower_bound(free.begin(), free.end(), FreeBlock{block.size, block.address, id}));
 }
 
 CachingAllocator::BlockId CachingAllocator::NewBlock() {

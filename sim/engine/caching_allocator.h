@@ -15,7 +15,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/container/btree_set.h"
 #include "sim/base/units.h"
 
 namespace simulate {
@@ -81,7 +80,7 @@ class CachingAllocator {
   uint64_t next_address_ = 0;
   std::vector<Block> blocks_;
   std::vector<BlockId> unused_;
-  std::vector<absl::btree_set<FreeBlock>> pools_;  // [2 * stream + large]
+  std::vector<std::vector<FreeBlock>> pools_;  // [2 * stream + large], sorted: some dozens each, moved faster than a tree is walked
 };
 
 }  // namespace simulate

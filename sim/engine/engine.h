@@ -54,6 +54,7 @@ struct RunOptions {
   // closed form, as do single sends, which are one message.
   bool messages = false;
   bool record_spans = true;
+  bool memory = true;  // false: times alone, Timeline's memory stays empty
   std::vector<RankSpeed> slow_ranks;
 };
 

@@ -61,8 +61,7 @@ bool MemoryDependsOnTime(const RankProgram& rank) {
 }
 
 // An entry without spans (a rank that fared otherwise than its class) has the memory of its class.
-void FillMemory(const Program& program, const Folding& folding, const HostCosts& host, Bytes capacity,
-                bool keep_spans, Timeline& timeline) {
+void FillMemory(const Program& program, const Folding& folding, const HostCosts& host, Bytes capacity, Timeline& timeline) {
   std::vector<uint32_t> entry_of_program(program.programs.size(),
                                          kNoIndex);  // of those that time does not touch
   std::vector<uint8_t> timed;
@@ -79,7 +78,6 @@ void FillMemory(const Program& program, const Folding& folding, const HostCosts&
     } else {
       entry.memory = timeline.ranks[timeline.entry_of_rank[representative]].memory;
     }
-    if (!keep_spans) entry.spans = {};
   }
 }
 
@@ -101,7 +99,10 @@ Timeline RunWith(const Costs& costs, const Program& program, const RunOptions& o
 
   Timeline timeline;
   FillRanks(program, folded, used.class_of_rank, options.asymmetric, replay, timeline);
-  FillMemory(program, folded, plan.host, costs.Memory(), options.record_spans, timeline);
+  if (options.memory) FillMemory(program, folded, plan.host, costs.Memory(), timeline);
+  if (!options.record_spans) {
+    for (RankTimeline& entry : timeline.ranks) entry.spans = {};
+  }
   timeline.links = replay.LinkUses();
   timeline.kernels = plan.kernels;
   timeline.collectives = plan.collectives;

@@ -163,16 +163,29 @@ bool LayerRunner::IsDtensorLinear(uint32_t use, uint32_t op) {
   return found->second[op];
 }
 
+const std::vector<KernelHandle>& LayerRunner::Handles(uint32_t use, const LayerEvent& event, const std::vector<Kernel>& kernels) {
+  const uint32_t layer = env_.model.uses[use].layer;
+  if (handles_.empty()) handles_.resize(env_.model.layers.size());
+  if (handles_[layer].empty()) handles_[layer].resize(2 * env_.model.layers[layer].operators.size());
+  std::vector<KernelHandle>& handles = handles_[layer][2 * event.op + (event.backward ? 1 : 0)];
+  if (handles.empty()) {
+    for (const Kernel& kernel : kernels) handles.push_back(env_.writer.program().Intern(kernel.name, kernel.work));
+  }
+  return handles;
+}
+
 void LayerRunner::PlayRun(uint32_t use, const LayerEvent& event, Kernels which) {
   const Operator& op = env_.LayerOf(use).operators[event.op];
   StepWriter& writer = env_.writer;
   writer.HostWork(event.backward ? HostCall::kAutogradView : HostCall::kView,
                   event.backward ? op.backward_views : op.forward_views);
   if (IsDtensorLinear(use, event.op)) writer.HostWork(HostCall::kDtensor);
-  for (const Kernel& kernel : event.backward ? op.backward : op.forward) {
-    const bool weight = event.backward && IsWeightGradient(kernel);
+  const std::vector<Kernel>& kernels = event.backward ? op.backward : op.forward;
+  const std::vector<KernelHandle>& handles = Handles(use, event, kernels);
+  for (size_t k = 0; k < kernels.size(); ++k) {
+    const bool weight = event.backward && IsWeightGradient(kernels[k]);
     if (which == (weight ? Kernels::kAllButWeight : Kernels::kWeightOnly)) continue;
-    writer.Kernel(env_.wiring.compute, kernel.name, kernel.work, kernel.host);
+    writer.Kernel(env_.wiring.compute, handles[k], kernels[k].host);
   }
 }
 

@@ -74,6 +74,7 @@ class LayerRunner {
   void Play(State& state, uint32_t use, const std::vector<LayerEvent>& events);
   [[nodiscard]] bool IsDtensorLinear(uint32_t use, uint32_t op);
   enum class Kernels { kAll, kAllButWeight, kWeightOnly };
+  [[nodiscard]] const std::vector<KernelHandle>& Handles(uint32_t use, const LayerEvent& event, const std::vector<Kernel>& kernels);
   void PlayRun(uint32_t use, const LayerEvent& event, Kernels which);
   [[nodiscard]] bool PutOff(State& state, const Layer& layer, const LayerEvent& event);
   [[nodiscard]] bool PutsOffWeights(const Layer& layer, uint32_t op) const;
@@ -91,6 +92,7 @@ class LayerRunner {
   Environment& env_;
   DataParallel& data_parallel_;
   std::map<uint32_t, std::vector<bool>> dtensor_linears_; // by layer and operator
+  std::vector<std::vector<std::vector<KernelHandle>>> handles_;  // by layer, operator and direction: its kernels
   bool split_ = false;                                    // the backward being played leaves weight gradients
   bool consuming_ = false;                                // ... and has just met a product that reads what is freed now
   std::vector<bool> checkpointed_;                        // by use

@@ -27,6 +27,10 @@ TaskRef StepWriter::Kernel(StreamId stream, std::string_view name, const KernelW
   return last_kernel_;
 }
 
+TaskRef StepWriter::Kernel(StreamId stream, KernelHandle kernel, HostCall host) {
+  return Launched(stream, rank_.Kernel(stream, kernel, host, State(stream).pending));
+}
+
 TaskRef StepWriter::CollectiveFrom(StreamId from, StreamId communicator_stream, std::string_view name,
                                    const CollectiveCall& call, HostCall host) {
   if (from != communicator_stream) WaitStream(communicator_stream, from);

@@ -39,6 +39,7 @@ class StepWriter {
   void EndPiece() { rank_.EndPiece(); }
 
   TaskRef Kernel(StreamId stream, std::string_view name, const KernelWork& work, HostCall host);
+  TaskRef Kernel(StreamId stream, KernelHandle kernel, HostCall host);
   // Issued while `from` is the current stream; runs on the communicator's stream.
   TaskRef CollectiveFrom(StreamId from, StreamId communicator_stream, std::string_view name,
                          const CollectiveCall& call, HostCall host = HostCall::kCollective);

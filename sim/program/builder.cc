@@ -54,10 +54,15 @@ CommunicatorId ProgramBuilder::AddCommunicator(std::string name, std::vector<std
 }
 
 NameId ProgramBuilder::Intern(std::string_view name) {
-  return FindOrAdd(name_ids_, program_.names, std::string(name));
+  const auto found = name_ids_.find(absl::string_view(name.data(), name.size()));
+  return found != name_ids_.end() ? found->second : FindOrAdd(name_ids_, program_.names, std::string(name));
 }
 KernelId ProgramBuilder::Intern(const KernelWork& work) {
   return FindOrAdd(kernel_ids_, program_.kernels, work);
+}
+KernelHandle ProgramBuilder::Intern(std::string_view name, const KernelWork& work) {
+  const KernelId kernel = Intern(work);
+  return {Intern(name), kernel};
 }
 CollectiveId ProgramBuilder::Intern(const CollectiveCall& call) {
   return FindOrAdd(collective_ids_, program_.collectives, call);
@@ -104,9 +109,11 @@ TaskRef RankProgramBuilder::Launch(Instruction instruction, std::string_view nam
 
 TaskRef RankProgramBuilder::Kernel(StreamId stream, std::string_view name, const KernelWork& work,
                                    HostCall host, std::span<const TaskRef> waits) {
-  return Launch(
-      {.kind = InstructionKind::kKernel, .stream = stream, .host = host, .object = program_.Intern(work)},
-      name, waits);
+  return Kernel(stream, program_.Intern(name, work), host, waits);
+}
+
+TaskRef RankProgramBuilder::Kernel(StreamId stream, KernelHandle kernel, HostCall host, std::span<const TaskRef> waits) {
+  return TaskRef{Append({.kind = InstructionKind::kKernel, .stream = stream, .host = host, .object = kernel.kernel, .name = kernel.name}, waits)};
 }
 
 TaskRef RankProgramBuilder::Collective(StreamId stream, std::string_view name, const CollectiveCall& call,

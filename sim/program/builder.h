@@ -33,6 +33,12 @@ struct WorkHash {
   [[nodiscard]] size_t operator()(const Transfer& transfer) const;
 };
 
+// A kernel and its name, looked up once.
+struct KernelHandle {
+  NameId name = 0;
+  KernelId kernel = 0;
+};
+
 // Shared tables of one Program.
 class ProgramBuilder {
  public:
@@ -41,6 +47,7 @@ class ProgramBuilder {
   CommunicatorId AddCommunicator(std::string name, std::vector<std::vector<RankId>> groups);
   NameId Intern(std::string_view name);
   KernelId Intern(const KernelWork& work);
+  KernelHandle Intern(std::string_view name, const KernelWork& work);
   CollectiveId Intern(const CollectiveCall& call);
   TransferId Intern(const Transfer& transfer);
   // Adds a rank program and returns its index.
@@ -71,6 +78,7 @@ class RankProgramBuilder {
 
   TaskRef Kernel(StreamId stream, std::string_view name, const KernelWork& work, HostCall host,
                  std::span<const TaskRef> waits = {});
+  TaskRef Kernel(StreamId stream, KernelHandle kernel, HostCall host, std::span<const TaskRef> waits = {});
   TaskRef Collective(StreamId stream, std::string_view name, const CollectiveCall& call,
                      std::span<const TaskRef> waits = {}, HostCall host = HostCall::kCollective);
   TaskRef Exchange(StreamId stream, std::string_view name, const Transfer& transfer,

@@ -88,7 +88,6 @@ Continuation ContinuationOf(const Scenario& scenario) {
 Report Predict(const Scenario& scenario, const SimulationOptions& options) {
   const Continuation c = ContinuationOf(scenario);
   if (options.exact || c.exact()) return Simulate(scenario, options).report;
-  const Report first = AtMicroBatches(scenario, c.first, options);
   Report report = AtMicroBatches(scenario, c.second, options);
   const double more = static_cast<double>(c.all) / static_cast<double>(c.second);
   report.settings = scenario.settings;
@@ -97,11 +96,14 @@ Report Predict(const Scenario& scenario, const SimulationOptions& options) {
   report.tokens *= more;
   report.samples *= more;
   report.global_batch_size = report.global_batch_size / c.second * c.all;
+  report.micro_batches_simulated = c.second;
+  if (report.out_of_memory) return report;
+  SimulationOptions times = options;
+  times.memory = false;
+  const Report first = AtMicroBatches(scenario, c.first, times);
   report.stats.events += first.stats.events;
   report.stats.tasks += first.stats.tasks;
   report.stats.share_updates += first.stats.share_updates;
-  report.micro_batches_simulated = c.second;
-  if (report.out_of_memory || first.out_of_memory) return report;
   const Line line{static_cast<double>(c.all - c.second) / static_cast<double>(c.second - c.first)};
   report.step_time = line(first.step_time, report.step_time);
   report.breakdown = Continue(first.breakdown, report.breakdown, line);

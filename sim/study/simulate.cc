@@ -105,6 +105,7 @@ Simulation Simulate(const Scenario& scenario, const SimulationOptions& options) 
 
   RunOptions run;
   run.unfold = options.unfold;
+  run.memory = options.memory;
   run.asymmetric = !changes.empty();
   run.messages = scenario.fidelity == Fidelity::kMessages;
   for (const Perturbation& p : scenario.perturb) {

@@ -17,6 +17,7 @@ struct SimulationOptions {
   bool unfold = false;        // simulate every rank, not one of each kind
   bool exact = false;         // simulate every micro-batch: see predict.h
   bool explain = false;       // Report::path and Report::advice too
+  bool memory = true;         // false: times alone
 };
 
 struct Simulation {
