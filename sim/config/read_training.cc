@@ -163,6 +163,7 @@ void ReadData(ValueReader& value, DataParallelSpec* out) {
         &out->backward_prefetch);
     map.Optional("forward_prefetch", &out->forward_prefetch);
     map.Optional("limit_all_gathers", &out->limit_all_gathers);
+    map.Optional("pads_gradients", &out->pads_gradients);
     ReadBucket(map, "bucket_size", &out->bucket_bytes);
     ReadBucket(map, "first_bucket_size", &out->first_bucket_bytes);
     map.Optional("gradient_as_bucket_view", &out->gradient_as_bucket_view);

@@ -12,7 +12,8 @@
 //   After backward    _post_backward_hook: autograd has concatenated the unit's gradients into one; the unit
 //                     is resharded; on the post-backward stream the gradient is cast to the reduction type,
 //                     divided, reduce_scattered (hybrid: and all_reduced over replicas), cast to the shard's
-//                     type and accumulated. One process group: gathers and scatters queue behind each other.
+//                     type and accumulated. Before PyTorch 2.0 it was padded into a copy first, even by nothing
+//                     (`pads_gradients`; pytorch pull request 88769). One process group: gathers and scatters queue behind each other.
 //   Rate limiter      _FreeEventQueue: with two frees outstanding the host waits for the older one before it
 //                     issues another all_gather, so that at most two units' memory is in flight.
 #include <deque>
@@ -216,6 +217,11 @@ class Fsdp1 : public DataParallel {
     }
     const int64_t predivide = GradientPredivideFactor(ranks);
     if (predivide > 1) Scale(stream, "predivide gradient", unit.elements, types_.reduce);
+    BufferId padded = kNoBuffer;
+    if (spec().pads_gradients && wires_.shard.size > 1) {
+      padded = w.Allocate(SizeOf(types_.reduce, unit.padded), MemoryCategory::kUnshardedGradients, stream, "padded gradient");
+      Copy(stream, "pad gradient", unit.elements, types_.reduce, types_.reduce, HostCall::kOperator);
+    }
     BufferId local = w.Allocate(SizeOf(types_.reduce, unit.local), MemoryCategory::kGradients, stream, "sharded gradient");
     if (wires_.shard.size > 1) {
       Reduce(stream, wires_.shard, CollectiveOp::kReduceScatter, "reduce_scatter", unit.padded);
@@ -227,7 +233,9 @@ class Fsdp1 : public DataParallel {
       Reduce(last, wires_.replica, CollectiveOp::kAllReduce, "all_reduce over replicas", unit.local);
     }
     if (ranks / predivide > 1) Scale(last, "postdivide gradient", unit.local, types_.reduce);
-    if (wide != kNoBuffer) w.Free(wide, w.Record(stream));
+    for (const BufferId copy : {wide, padded}) {
+      if (copy != kNoBuffer) w.Free(copy, w.Record(stream));
+    }
     if (types_.reduce != types_.storage && state.sharded_gradient == kNoBuffer) {
       const BufferId narrow = std::exchange(
           local, w.Allocate(SizeOf(types_.storage, unit.local), MemoryCategory::kGradients, last, "sharded gradient"));

@@ -23,6 +23,7 @@ struct DataParallelSpec {
   BackwardPrefetch backward_prefetch = BackwardPrefetch::kPre;
   bool forward_prefetch = false;
   bool limit_all_gathers = true;
+  bool pads_gradients = false;              // FSDP1 before PyTorch 2.0 (pull request 88769): F.pad copies every unit's gradient
   int64_t bucket_bytes = 25 << 20;          // DDP's bucket_cap_mb
   int64_t first_bucket_bytes = 1 << 20;
   bool gradient_as_bucket_view = false;

@@ -164,3 +164,14 @@ TEST_CASE("gradients that are zeroed, not freed, take one shard more when the ba
   CHECK(kept.persistent.at(MemoryCategory::kGradients) == SizeOf(ddp.training.precision.parameters, ParameterCount(ddp)));
   CHECK(kept.at_end == kept.at_begin);
 }
+
+TEST_CASE("FSDP1 before PyTorch 2.0 copies every unit's gradient before it is reduced") {
+  Scenario s = Divided(8, 3);
+  s.parallelism.data.strategy = DataStrategy::kFsdp;
+  s.parallelism.data.version = FsdpVersion::kFsdp1;
+  const MemoryTotals without = MemoryOf(BuildProgram(s));
+  s.parallelism.data.pads_gradients = true;
+  const Program program = BuildProgram(s);
+  CHECK(CountNamed(program, "pad gradient") == 3 + 1);  // blocks and the root
+  CHECK(MemoryOf(program).at_end == without.at_end);  // and gives it back
+}

@@ -38,7 +38,7 @@ def PaperRow(row):
         "training.optimizer_kernel": "fused" if t5 else "foreach", "training.runtime": "eager", "training.set_to_none": False,
         "parallelism.data.strategy": "fsdp", "parallelism.data.sharding": "full_shard",
         "parallelism.data.version": 1, "parallelism.data.backward_prefetch": "pre",
-        "parallelism.data.limit_all_gathers": True})
+        "parallelism.data.limit_all_gathers": True, "parallelism.data.pads_gradients": True})
     expect = {"step_time_s": T5Step(row) if t5 else MinGptStep(row)}
     note = f"{row['value']} TFLOPS per GPU, {note}"
     allocated, active, reserved = (float(x) * GB for x in row["second_value"].split("/"))
@@ -70,6 +70,7 @@ def Paper(source):
         "training.activation_checkpointing": "section 5.4; per block presumed",
         "training.dropout": "the models' own configurations; the paper does not say",
         "training.set_to_none": "PyTorch's default before 2.0, which is younger than the runs",
+        "parallelism.data.pads_gradients": "PyTorch before 2.0",
         "parallelism.data.limit_all_gathers": "section 5.4: rate limiter on",
         "parallelism.data.backward_prefetch": "section 5.4"}
     return [
