@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
+#include <numeric>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -62,6 +64,15 @@ struct Job {
   const Study* study;
   const Scenario* point;
 };
+
+// Roughly what a simulation takes: layers that all kinds of ranks walk through, if every node is a kind of its own where
+// pipelines cross its switches.
+int64_t WorkOf(const Scenario& s) {
+  const Continuation c = ContinuationOf(s);
+  const int64_t micro_batches = c.exact() ? c.all : c.first + c.second;
+  const int64_t pipelines = s.parallelism.pipeline.stages > 1 ? s.gpus / (s.parallelism.tensor * s.parallelism.pipeline.stages) : 1;
+  return micro_batches * (s.model.num_hidden_layers + s.model.num_decoder_layers) * std::min<int64_t>(pipelines, 16);
+}
 
 // Order statistic with linear interpolation between neighbours. REQUIRES: sorted, not empty.
 double Percentile(const std::vector<double>& sorted, double share) {
@@ -169,9 +180,12 @@ CheckResult Check(const std::vector<Study>& studies, int threads, const std::fun
     }
     for (const ExcludedRow& row : study.reference.excluded) result.excluded.push_back({study.file, row.id, row.reason});
   }
+  std::vector<size_t> order(jobs.size());  // the longest first, so that none is begun when the others are done
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, std::greater(), [&](size_t i) { return WorkOf(*jobs[i].point); });
   std::vector<std::vector<CheckedPoint>> points(jobs.size());
   ParallelFor(
-      jobs.size(), threads, [&](size_t i) { points[i] = Points(jobs[i], Predict(*jobs[i].point)); }, progress);
+      jobs.size(), threads, [&](size_t k) { points[order[k]] = Points(jobs[order[k]], Predict(*jobs[order[k]].point)); }, progress);
   for (const auto& of_job : points) result.points.insert(result.points.end(), of_job.begin(), of_job.end());
   result.runs = jobs.size();
   return result;
