@@ -18,17 +18,17 @@ TaskRef StepWriter::Launched(StreamId stream, TaskRef task) {
 }
 
 TaskRef StepWriter::Kernel(StreamId stream, std::string_view name, const KernelWork& work, HostCall host) {
+  return Kernel(stream, program_.Intern(name, work), host);
+}
+
+TaskRef StepWriter::Kernel(StreamId stream, KernelHandle kernel, HostCall host) {
   if (serial_kernels_ && last_kernel_.valid()) {
     rank_.HostWork(host);
     rank_.HostWait(std::array{last_kernel_});
     host = HostCall::kNone;
   }
-  last_kernel_ = Launched(stream, rank_.Kernel(stream, name, work, host, State(stream).pending));
+  last_kernel_ = Launched(stream, rank_.Kernel(stream, kernel, host, State(stream).pending));
   return last_kernel_;
-}
-
-TaskRef StepWriter::Kernel(StreamId stream, KernelHandle kernel, HostCall host) {
-  return Launched(stream, rank_.Kernel(stream, kernel, host, State(stream).pending));
 }
 
 TaskRef StepWriter::CollectiveFrom(StreamId from, StreamId communicator_stream, std::string_view name,
