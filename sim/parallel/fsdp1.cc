@@ -39,7 +39,7 @@ constexpr size_t kMaxInflightAllGathers = 2;  // _FreeEventQueue._max_num_inflig
 class Fsdp1 : public DataParallel {
  public:
   explicit Fsdp1(Environment& environment)
-      : DataParallel(environment), units_(environment, wires_.shard.size), types_(FsdpTypesOf(precision())),
+      : DataParallel(environment), units_(environment), types_(FsdpTypesOf(precision())),
         state_(units_.units.size()), gradients_(environment.parameters.all().size(), kNoBuffer) {}
 
   void AllocateState() override {
@@ -59,11 +59,12 @@ class Fsdp1 : public DataParallel {
     const uint32_t unit = units_.unit_of_use[use];
     if (unit == kRoot) return;
     writer().HostWork(HostCall::kFsdp1Unit);
-    if (FreesAfterForward()) Reshard(unit, wires_.compute);
+    if (!FreesAfterForward()) return;
+    for (const uint32_t part : Parts(unit)) Reshard(part, wires_.compute);
   }
   void EndForward() override { writer().HostWork(HostCall::kFsdp1Unit); }
 
-  void BeginBackward() override { PreBackward(kRoot, static_cast<uint32_t>(units_.units.size())); }
+  void BeginBackward() override { PreBackward(kRoot, static_cast<uint32_t>(units_.blocks_end)); }
   void BeforeBackward(uint32_t use) override {
     const uint32_t unit = units_.unit_of_use[use];
     if (unit != kRoot) PreBackward(unit, unit);
@@ -115,11 +116,17 @@ class Fsdp1 : public DataParallel {
     }
   }
 
+  // A block's own unit, and its experts'.
+  [[nodiscard]] std::vector<uint32_t> Parts(uint32_t index) const {
+    const uint32_t experts = units_.units[index].experts;
+    return experts == 0 ? std::vector<uint32_t>{index} : std::vector<uint32_t>{index, experts};
+  }
+
   void PreForward(uint32_t unit) {
     writer().HostWork(HostCall::kFsdp1Unit);
     Unshard(unit);
     writer().WaitStream(wires_.compute, wires_.unshard);
-    if (spec().forward_prefetch && unit != kRoot && unit + 1 < units_.units.size()) Unshard(unit + 1);
+    if (spec().forward_prefetch && unit != kRoot && unit + 1 < units_.blocks_end) Unshard(unit + 1);
   }
 
   // The units' backward order is the reverse of their forward order; the root's pre-backward hook comes first.
@@ -130,7 +137,10 @@ class Fsdp1 : public DataParallel {
     if (spec().backward_prefetch == BackwardPrefetch::kPre && place > 1) Unshard(place - 1);
   }
 
-  void Unshard(uint32_t index) {  // _unshard
+  void Unshard(uint32_t index) {
+    for (const uint32_t part : Parts(index)) UnshardOne(part);
+  }
+  void UnshardOne(uint32_t index) {  // _unshard
     const FsdpUnit& unit = units_.units[index];
     UnitState& state = state_[index];
     if (state.unsharded || unit.elements == 0) return;  // no-op if prefetched or never resharded
@@ -154,15 +164,15 @@ class Fsdp1 : public DataParallel {
       w.HostWait(free_events_.front());
       free_events_.pop_front();
     }
-    if (wires_.shard.size == 1) {  // NO_SHARD computes with the cast parameter, or with the parameter itself
+    if (unit.shard.size == 1) {  // NO_SHARD computes with the cast parameter, or with the parameter itself
       state.flat_parameter = cast != kNoBuffer ? cast : copied;
       return;
     }
     state.flat_parameter = w.Allocate(SizeOf(types_.compute, unit.padded), MemoryCategory::kUnshardedParameters,
                                       wires_.unshard, "flat parameter");
-    const CollectiveCall call{.op = CollectiveOp::kAllGather, .communicator = wires_.shard.communicator,
+    const CollectiveCall call{.op = CollectiveOp::kAllGather, .communicator = unit.shard.communicator,
                               .bytes = SizeOf(types_.compute, unit.padded), .dtype = types_.compute};
-    w.Wait(wires_.unshard, w.CollectiveFrom(wires_.unshard, wires_.shard.stream, "all_gather", call));
+    w.Wait(wires_.unshard, w.CollectiveFrom(wires_.unshard, unit.shard.stream, "all_gather", call));
     for (const BufferId shard : {cast, copied}) {
       if (shard != kNoBuffer) w.Free(shard, w.Record(wires_.unshard));
     }
@@ -178,14 +188,17 @@ class Fsdp1 : public DataParallel {
     if (spec().limit_all_gathers) free_events_.push_back(computed);
   }
 
-  void PostBackward(uint32_t index) {  // _post_backward_hook
+  void PostBackward(uint32_t index) {
+    for (const uint32_t part : Parts(index)) PostBackwardOne(part);
+  }
+  void PostBackwardOne(uint32_t index) {  // _post_backward_hook
     const FsdpUnit& unit = units_.units[index];
     if (unit.elements == 0) return;
     StepWriter& w = writer();
     w.HostWork(HostCall::kFsdp1Unit);
     const BufferId flat = FlattenGradients(unit);
     Reshard(index, wires_.unshard);
-    if (spec().backward_prefetch == BackwardPrefetch::kPost && index > 1) Unshard(index - 1);
+    if (spec().backward_prefetch == BackwardPrefetch::kPost && index > 1 && index < units_.blocks_end) Unshard(index - 1);
     w.WaitStream(wires_.post_backward, wires_.unshard);
     ReduceGradient(unit, state_[index], flat);
   }
@@ -209,7 +222,7 @@ class Fsdp1 : public DataParallel {
   void ReduceGradient(const FsdpUnit& unit, UnitState& state, BufferId flat) {
     StepWriter& w = writer();
     const StreamId stream = wires_.post_backward;
-    const int64_t ranks = wires_.shard.size * wires_.replica.size;
+    const int64_t ranks = unit.shard.size * unit.replica.size;
     BufferId wide = kNoBuffer;
     if (types_.reduce != types_.compute) {
       wide = w.Allocate(SizeOf(types_.reduce, unit.padded), MemoryCategory::kUnshardedGradients, stream, "gradient to reduce");
@@ -218,19 +231,19 @@ class Fsdp1 : public DataParallel {
     const int64_t predivide = GradientPredivideFactor(ranks);
     if (predivide > 1) Scale(stream, "predivide gradient", unit.elements, types_.reduce);
     BufferId padded = kNoBuffer;
-    if (spec().pads_gradients && wires_.shard.size > 1) {
+    if (spec().pads_gradients && unit.shard.size > 1) {
       padded = w.Allocate(SizeOf(types_.reduce, unit.padded), MemoryCategory::kUnshardedGradients, stream, "padded gradient");
       Copy(stream, "pad gradient", unit.elements, types_.reduce, types_.reduce, HostCall::kOperator);
     }
     BufferId local = w.Allocate(SizeOf(types_.reduce, unit.local), MemoryCategory::kGradients, stream, "sharded gradient");
-    if (wires_.shard.size > 1) {
-      Reduce(stream, wires_.shard, CollectiveOp::kReduceScatter, "reduce_scatter", unit.padded);
+    if (unit.shard.size > 1) {
+      Reduce(stream, unit.shard, CollectiveOp::kReduceScatter, "reduce_scatter", unit.padded);
     }
     StreamId last = stream;
-    if (wires_.replica.size > 1) {
+    if (unit.replica.size > 1) {
       last = wires_.all_reduce;
       w.WaitStream(last, stream);
-      Reduce(last, wires_.replica, CollectiveOp::kAllReduce, "all_reduce over replicas", unit.local);
+      Reduce(last, unit.replica, CollectiveOp::kAllReduce, "all_reduce over replicas", unit.local);
     }
     if (ranks / predivide > 1) Scale(last, "postdivide gradient", unit.local, types_.reduce);
     for (const BufferId copy : {wide, padded}) {

@@ -29,14 +29,14 @@ namespace {
 class Fsdp2 : public DataParallel {
  public:
   explicit Fsdp2(Environment& environment)
-      : DataParallel(environment), units_(environment, wires_.shard.size), types_(FsdpTypesOf(precision())),
+      : DataParallel(environment), units_(environment), types_(FsdpTypesOf(precision())),
         state_(units_.units.size()), gradients_(environment.parameters.all().size(), kNoBuffer),
         copy_in_(wires_.pre_unshard), all_gather_(wires_.unshard), reduce_scatter_(wires_.post_backward) {}
 
   void AllocateState() override {
-    for (const ParameterInfo& parameter : env_.parameters.all()) {
-      const int64_t local = DivCeil(parameter.elements, wires_.shard.size);
-      HoldShard(env_, types_, local);
+    for (uint32_t p = 0; p < env_.parameters.all().size(); ++p) {
+      const FsdpUnit& unit = units_.units[units_.unit_of_parameter[p]];
+      HoldShard(env_, types_, DivCeil(env_.parameters.all()[p].elements, unit.shard.size));
     }
     KeepGradients();
   }
@@ -53,14 +53,15 @@ class Fsdp2 : public DataParallel {
     const uint32_t unit = units_.unit_of_use[use];
     if (unit == kRoot) return;
     writer().HostWork(HostCall::kFsdp2Unit);
-    if (ReshardsAfterForward()) Reshard(unit);
+    if (!ReshardsAfterForward()) return;
+    for (const uint32_t part : Parts(unit)) Reshard(part);
   }
   void EndForward() override {
     writer().HostWork(HostCall::kFsdp2Unit);
     FreePreviousOutput();
   }
 
-  void BeginBackward() override { PreBackward(kRoot, static_cast<uint32_t>(units_.units.size())); }
+  void BeginBackward() override { PreBackward(kRoot, static_cast<uint32_t>(units_.blocks_end)); }
   void BeforeBackward(uint32_t use) override {
     const uint32_t unit = units_.unit_of_use[use];
     if (unit != kRoot) PreBackward(unit, unit);
@@ -119,17 +120,23 @@ class Fsdp2 : public DataParallel {
     }
   }
 
+  // A block's own unit, and its experts'.
+  [[nodiscard]] std::vector<uint32_t> Parts(uint32_t index) const {
+    const uint32_t experts = units_.units[index].experts;
+    return experts == 0 ? std::vector<uint32_t>{index} : std::vector<uint32_t>{index, experts};
+  }
+
   void PreForward(uint32_t unit) {
     writer().HostWork(HostCall::kFsdp2Unit);
     Unshard(unit);
-    WaitForUnshard(unit, /*forward=*/true);
-    if (spec().forward_prefetch && unit != kRoot && unit + 1 < units_.units.size()) Unshard(unit + 1);
+    for (const uint32_t part : Parts(unit)) WaitForUnshard(part, /*forward=*/true);
+    if (spec().forward_prefetch && unit != kRoot && unit + 1 < units_.blocks_end) Unshard(unit + 1);
   }
 
   void PreBackward(uint32_t unit, uint32_t place) {
     writer().HostWork(HostCall::kFsdp2Unit);
     Unshard(unit);
-    WaitForUnshard(unit, /*forward=*/false);
+    for (const uint32_t part : Parts(unit)) WaitForUnshard(part, /*forward=*/false);
     if (spec().backward_prefetch != BackwardPrefetch::kNone && place > 1) Unshard(place - 1);
   }
 
@@ -138,7 +145,10 @@ class Fsdp2 : public DataParallel {
     writer().HostWork(HostCall::kInner, static_cast<int>(MultiTensorLaunches(elements)) - 1);
   }
 
-  void Unshard(uint32_t index) {  // foreach_all_gather
+  void Unshard(uint32_t index) {
+    for (const uint32_t part : Parts(index)) UnshardOne(part);
+  }
+  void UnshardOne(uint32_t index) {  // foreach_all_gather
     const FsdpUnit& unit = units_.units[index];
     UnitState& state = state_[index];
     if (state.unsharded || state.gathered != kNoBuffer || unit.elements == 0) return;
@@ -160,10 +170,10 @@ class Fsdp2 : public DataParallel {
       if (shards != kNoBuffer) w.Free(shards);
     }
     w.WaitStream(all_gather_, copy_in_);
-    if (wires_.shard.size > 1) {
-      const CollectiveCall call{.op = CollectiveOp::kAllGather, .communicator = wires_.shard.communicator,
+    if (unit.shard.size > 1) {
+      const CollectiveCall call{.op = CollectiveOp::kAllGather, .communicator = unit.shard.communicator,
                                 .bytes = whole, .dtype = types_.compute};
-      w.Wait(all_gather_, w.CollectiveFrom(all_gather_, wires_.shard.stream, "all_gather", call));
+      w.Wait(all_gather_, w.CollectiveFrom(all_gather_, unit.shard.stream, "all_gather", call));
     }
     state.gathered_event = w.Record(all_gather_);
   }
@@ -175,7 +185,7 @@ class Fsdp2 : public DataParallel {
     StepWriter& w = writer();
     w.Wait(wires_.compute, state.gathered_event);
     for (const uint32_t parameter : unit.parameters) {
-      const int64_t padded = RoundUp(env_.parameters.all()[parameter].elements, wires_.shard.size);
+      const int64_t padded = RoundUp(env_.parameters.all()[parameter].elements, unit.shard.size);
       state.parameters.push_back(w.Allocate(SizeOf(types_.compute, padded), MemoryCategory::kUnshardedParameters,
                                             wires_.compute, "parameter"));
     }
@@ -212,6 +222,9 @@ class Fsdp2 : public DataParallel {
   }
 
   void PostBackward(uint32_t index) {
+    for (const uint32_t part : Parts(index)) PostBackwardOne(part);
+  }
+  void PostBackwardOne(uint32_t index) {
     const FsdpUnit& unit = units_.units[index];
     if (unit.elements == 0) return;
     StepWriter& w = writer();
@@ -243,15 +256,15 @@ class Fsdp2 : public DataParallel {
     StepWriter& w = writer();
     BufferId local = w.Allocate(SizeOf(types_.reduce, unit.local), MemoryCategory::kGradients, reduce_scatter_,
                                 "sharded gradient");
-    if (wires_.shard.size > 1) {
-      Reduce(reduce_scatter_, wires_.shard, CollectiveOp::kReduceScatter, "reduce_scatter", unit.padded);
+    if (unit.shard.size > 1) {
+      Reduce(reduce_scatter_, unit.shard, CollectiveOp::kReduceScatter, "reduce_scatter", unit.padded);
     }
     reduce_input_ = {input, w.Record(reduce_scatter_)};
     StreamId last = reduce_scatter_;
-    if (wires_.replica.size > 1) {
+    if (unit.replica.size > 1) {
       last = wires_.all_reduce;
       w.WaitStream(last, reduce_scatter_);
-      Reduce(last, wires_.replica, CollectiveOp::kAllReduce, "all_reduce over replicas", unit.local);
+      Reduce(last, unit.replica, CollectiveOp::kAllReduce, "all_reduce over replicas", unit.local);
     }
     if (types_.reduce != types_.storage) {
       const BufferId narrow = std::exchange(

@@ -4,24 +4,36 @@
 
 namespace simulate {
 
-FsdpUnits::FsdpUnits(const Environment& env, int64_t shards)
+FsdpUnits::FsdpUnits(const Environment& env)
     : unit_of_use(env.model.uses.size(), 0), unit_of_parameter(env.parameters.all().size(), 0) {
-  units.push_back({.name = "root", .parameters = {}});
+  const auto add = [&](const std::string& name) {
+    units.push_back({.name = name, .parameters = {}, .shard = env.wiring.shard, .replica = env.wiring.replica});
+    return static_cast<uint32_t>(units.size() - 1);
+  };
+  add("root");
   for (const uint32_t use : env.uses) {
-    if (!env.model.uses[use].block) continue;
-    unit_of_use[use] = static_cast<uint32_t>(units.size());
-    units.push_back({.name = env.model.uses[use].name, .parameters = {}});
+    if (env.model.uses[use].block) unit_of_use[use] = add(env.model.uses[use].name);
   }
+  blocks_end = units.size();
   const auto& parameters = env.parameters.all();
   for (uint32_t p = 0; p < parameters.size(); ++p) {
-    unit_of_parameter[p] = unit_of_use[parameters[p].use];
-    FsdpUnit& unit = units[unit_of_parameter[p]];
-    unit.parameters.push_back(p);
-    unit.elements += parameters[p].elements;
+    uint32_t unit = unit_of_use[parameters[p].use];
+    if (parameters[p].expert && env.wiring.expert.size > 1) {
+      if (units[unit].experts == 0) {
+        const uint32_t experts = add(units[unit].name + ".experts");
+        units[unit].experts = experts;
+        units[experts].shard = env.wiring.expert_data;
+        units[experts].replica = Channel{};
+      }
+      unit = units[unit].experts;
+    }
+    unit_of_parameter[p] = unit;
+    units[unit].parameters.push_back(p);
+    units[unit].elements += parameters[p].elements;
   }
   for (FsdpUnit& unit : units) {
-    unit.local = DivCeil(unit.elements, shards);
-    unit.padded = unit.local * shards;
+    unit.local = DivCeil(unit.elements, unit.shard.size);
+    unit.padded = unit.local * unit.shard.size;
   }
 }
 

@@ -1,5 +1,7 @@
 // What FSDP1, FSDP2 and ZeRO-3 share: the units whose parameters are gathered together. One unit per
 // transformer block, and the root unit (units[0]) with everything else: embeddings, final norm, head.
+// Under expert parallelism a block's experts are a unit of their own, sharded over the ranks that hold the same experts
+// (torchtitan: fully_shard(block.moe.experts, mesh=dp_mod_ep_mesh)); it is gathered, released and reduced with its block's.
 #pragma once
 
 #include <string>
@@ -15,14 +17,18 @@ struct FsdpUnit {
   int64_t elements = 0;
   int64_t local = 0;   // of one shard, padding included
   int64_t padded = 0;  // local times shards
+  Channel shard;
+  Channel replica;
+  uint32_t experts = 0;  // of a block: the unit of its experts; 0: none
 };
 
 struct FsdpUnits {
-  std::vector<FsdpUnit> units;            // root first, then blocks in forward order
+  std::vector<FsdpUnit> units;            // root first, then blocks in forward order, then experts
+  size_t blocks_end = 1;
   std::vector<uint32_t> unit_of_use;
   std::vector<uint32_t> unit_of_parameter;
 
-  FsdpUnits(const Environment& environment, int64_t shards);
+  explicit FsdpUnits(const Environment& environment);
   [[nodiscard]] int64_t local_elements() const;
 };
 

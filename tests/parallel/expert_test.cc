@@ -75,3 +75,33 @@ TEST_CASE("with sequence parallelism every rank exchanges its part of the sequen
   CHECK(whole(CollectiveOp::kAllGather) == 2 * kBlocks);
   CHECK(whole(CollectiveOp::kReduceScatter) == 2 * kBlocks);
 }
+
+TEST_CASE("FSDP shards experts over the ranks that hold the same ones") {
+  // 8 ranks, experts over e of them: 8 / e experts a rank on 8 / e ranks: every rank's shard is one expert's worth and an
+  // eighth of everything else, in fp32 with Adam: 4 + 8 bytes. Of the experts, a rank gathers the 8 / e that it computes with,
+  // forward and backward, and nothing if it has the only copy.
+  for (const auto version : {FsdpVersion::kFsdp1, FsdpVersion::kFsdp2}) {
+    for (const int64_t expert : {1, 2, 4, 8}) {
+      Scenario s = Moe(8, expert);
+      s.training.runtime = Runtime::kEager;
+      s.training.precision.master_weights = DType::kFp32;
+      s.parallelism.data.strategy = DataStrategy::kFsdp;
+      s.parallelism.data.version = version;
+      const Program program = BuildProgram(s);
+      const MemoryTotals memory = MemoryOf(program);
+      const double each = static_cast<double>(DenseParameters(s)) / 8 + static_cast<double>(kOneExpert);
+      CHECK(static_cast<double>(memory.persistent.at(MemoryCategory::kParameters).value()) == Approx(4 * each).margin(4 * 64));
+      CHECK(static_cast<double>(memory.persistent.at(MemoryCategory::kOptimizerState).value()) == Approx(8 * each).margin(8 * 64));
+      CHECK(memory.at_end == memory.at_begin);
+      if (expert == 1) continue;
+      int64_t gathered = 0, reduced = 0;
+      for (const CollectiveCall& call : Collectives(program)) {
+        if (program.communicators[call.communicator].groups.front().size() != static_cast<size_t>(8 / expert)) continue;
+        if (call.op == CollectiveOp::kAllGather) gathered += call.bytes.value() / 2;
+        if (call.op == CollectiveOp::kReduceScatter) reduced += call.bytes.value() / 4;
+      }
+      CHECK(gathered == (expert == 8 ? 0 : 2 * (8 / expert) * kOneExpert));
+      CHECK(reduced == (expert == 8 ? 0 : (8 / expert) * kOneExpert));
+    }
+  }
+}
