@@ -89,6 +89,8 @@ CachingAllocator::BlockId CachingAllocator::TakeFree(uint32_t pool, int64_t size
 CachingAllocator::BlockId CachingAllocator::NewSegment(uint32_t pool, int64_t size) {
   if (size > capacity_ - reserved_) return kNone;
   reserved_ += size;
+  ++calls_.maps;
+  calls_.mapped += size;
   const BlockId block = NewBlock();
   blocks_[block] = {.size = size, .address = next_address_, .pool = pool};
   next_address_ += static_cast<uint64_t>(size);
@@ -101,6 +103,8 @@ void CachingAllocator::GiveBackSegments() {
       const Block& block = blocks_[free.block];
       if (block.previous != kNone || block.next != kNone) return false;
       reserved_ -= block.size;
+      ++calls_.unmaps;
+      calls_.unmapped += block.size;
       unused_.push_back(free.block);
       return true;
     });

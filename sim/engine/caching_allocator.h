@@ -8,14 +8,14 @@
 // pool). Freed blocks merge with free neighbours of their segment. When the device is full, segments
 // that are wholly free are given back and the request is tried again.
 //
-// Absent: expandable segments, max_split_size, garbage collection, private pools of CUDA graphs, and
-// the time that cudaMalloc and cudaFree take.
+// Absent: expandable segments, max_split_size, garbage collection, private pools of CUDA graphs.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "sim/base/units.h"
+#include "sim/engine/device_memory_calls.h"
 
 namespace simulate {
 
@@ -44,6 +44,8 @@ class CachingAllocator {
   [[nodiscard]] Bytes reserved() const { return Bytes(reserved_); }
   // Times that a request needed its second try.
   [[nodiscard]] uint32_t retries() const { return retries_; }
+  // What was asked of the driver so far.
+  [[nodiscard]] const DeviceMemoryCalls& calls() const { return calls_; }
 
  private:
   enum class State : uint8_t { kFree, kAllocated, kInUseElsewhere };
@@ -77,6 +79,7 @@ class CachingAllocator {
   int64_t capacity_ = 0;
   int64_t allocated_ = 0, active_ = 0, reserved_ = 0;
   uint32_t retries_ = 0;
+  DeviceMemoryCalls calls_;
   uint64_t next_address_ = 0;
   std::vector<Block> blocks_;
   std::vector<BlockId> unused_;

@@ -28,19 +28,27 @@ class Compiler {
     result_.calls.resize(program.communicators.size());
   }
 
-  CompiledProgram Walk(const HostCosts& host) {
+  CompiledProgram Walk(const HostCosts& host, std::span<const HostStall> stalls) {
     int64_t offset = 0;
+    auto stall = stalls.begin();
     for (uint32_t at = rank_.step_begin; at < rank_.instructions.size(); ++at) {
       const Instruction& i = rank_.instructions[at];
       offset += host.Of(i);
+      for (; stall != stalls.end() && stall->instruction == at; ++stall) {
+        if (stall->drains) {
+          EndSegment(offset, AddDrain());
+          offset = 0;
+        }
+        offset += stall->picoseconds;
+      }
       if (i.kind == InstructionKind::kHostWait && i.wait_count > 0) {
-        EndSegment(offset, i);
+        EndSegment(offset, AddWaits(i, kNotAStream));
         offset = 0;
       } else if (IsLaunch(i.kind)) {
         Launch(at, offset);
       }
     }
-    EndSegment(offset, Instruction{});
+    EndSegment(offset, static_cast<uint32_t>(result_.waits.size()));
     result_.stream_begin.push_back(0);
     for (const std::vector<Task>& tasks : by_stream_) {
       result_.tasks.insert(result_.tasks.end(), tasks.begin(), tasks.end());
@@ -50,6 +58,8 @@ class Compiler {
   }
 
  private:
+  static constexpr StreamId kNotAStream = 0xFF;
+
   // Waits on `own` are implied by its order; of several on one stream the last implies the others.
   uint32_t AddWaits(const Instruction& i, StreamId own) {
     const auto first = static_cast<uint32_t>(result_.waits.size());
@@ -87,9 +97,19 @@ class Compiler {
     result_.launches.push_back(at);
   }
 
-  void EndSegment(int64_t length, const Instruction& wait) {
-    constexpr StreamId kNotAStream = 0xFF;
-    Segment segment{.length = length, .first_wait = AddWaits(wait, kNotAStream)};
+  // For the last task of every stream but those of transfers.
+  uint32_t AddDrain() {
+    const auto first = static_cast<uint32_t>(result_.waits.size());
+    for (size_t s = 0; s < streams_; ++s) {
+      if (by_stream_[s].empty() || by_stream_[s].back().kind == InstructionKind::kTransfer) continue;
+      result_.waits.push_back({static_cast<uint32_t>(by_stream_[s].size() - 1), static_cast<StreamId>(s)});
+    }
+    return first;
+  }
+
+  // `first_wait`: the waits added since end the segment.
+  void EndSegment(int64_t length, uint32_t first_wait) {
+    Segment segment{.length = length, .first_wait = first_wait};
     segment.wait_count = static_cast<uint32_t>(result_.waits.size()) - segment.first_wait;
     result_.segments.push_back(segment);
     for (const std::vector<Task>& tasks : by_stream_) {
@@ -107,8 +127,9 @@ class Compiler {
 
 }  // namespace
 
-CompiledProgram Compile(const Program& program, const RankProgram& rank, const HostCosts& host) {
-  return Compiler(program, rank).Walk(host);
+CompiledProgram Compile(const Program& program, const RankProgram& rank, const HostCosts& host,
+                        std::span<const HostStall> stalls) {
+  return Compiler(program, rank).Walk(host, stalls);
 }
 
 }  // namespace simulate

@@ -8,10 +8,12 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "sim/base/sim_time.h"
 #include "sim/engine/costs.h"
+#include "sim/engine/device_memory_calls.h"
 #include "sim/program/program.h"
 
 namespace simulate {
@@ -67,6 +69,9 @@ struct CompiledProgram {
   [[nodiscard]] uint32_t TaskCount() const { return static_cast<uint32_t>(tasks.size()); }
 };
 
-[[nodiscard]] CompiledProgram Compile(const Program& program, const RankProgram& rank, const HostCosts& host);
+// `stalls`: in order of instruction. One that drains waits for what was launched, transfers between two ranks apart: their
+// other end may be stalled, too.
+[[nodiscard]] CompiledProgram Compile(const Program& program, const RankProgram& rank, const HostCosts& host,
+                                      std::span<const HostStall> stalls = {});
 
 }  // namespace simulate

@@ -9,9 +9,9 @@
 // perturbation) are simulated once and weighted (fold.h); `unfold` simulates every rank, with identical
 // results: ranks that fared alike share one entry of the Timeline then, too.
 //
-// Accelerator r of the topology runs rank r. Memory (memory_replay.h) follows from the times and does
-// not act back on them, so a run that is out of memory still has times: those of a device that is large
-// enough.
+// Accelerator r of the topology runs rank r. Memory (memory_replay.h) follows from the times; it acts
+// back on them where the device is so full that segments are given back and mapped anew in every step. A run
+// that is out of memory still has times: those of a device that is large enough.
 //
 // Absent on purpose: FSDP, pipelines, layers, YAML. A stuck run throws InternalError listing who
 // waits for what.
@@ -54,7 +54,7 @@ struct RunOptions {
   // closed form, as do single sends, which are one message.
   bool messages = false;
   bool record_spans = true;
-  bool memory = true;  // false: times alone, Timeline's memory stays empty
+  bool memory = true;  // false: times alone, Timeline's memory stays empty and stalls nobody
   std::vector<RankSpeed> slow_ranks;
 };
 

@@ -45,9 +45,11 @@ class MemoryReplay {
       Pass(host, false);
       BetweenSteps();
     }
-    use_.samples.clear();
-    const SimTime end = Pass(host, false);
-    use_.retries = allocator_.retries();
+    SimTime end = SteadyPass(host);
+    if (!use_.stalls.empty()) {  // the second step may still be settling
+      BetweenSteps();
+      end = SteadyPass(host);
+    }
     Thin(end);
     return std::move(use_);
   }
@@ -58,6 +60,15 @@ class MemoryReplay {
     SimTime done;
     BufferId buffer = 0;
   };
+
+  SimTime SteadyPass(const HostCosts& host) {
+    use_.samples.clear();
+    use_.stalls.clear();
+    const uint32_t before = allocator_.retries();
+    const SimTime end = Pass(host, false);
+    use_.retries = allocator_.retries() - before;
+    return end;
+  }
 
   // Optimizer state does not exist before the first optimizer step.
   [[nodiscard]] bool IsLazy(const Instruction& i) const {
@@ -97,11 +108,20 @@ class MemoryReplay {
       if (i.kind == InstructionKind::kHostWait) {
         for (const uint32_t wait : rank_.Waits(i)) now = std::max(now, end_[wait]);
       } else {
+        const size_t stalls = use_.stalls.size();
         Step(at, now);
+        if (use_.stalls.size() > stalls) now = AfterStall(use_.stalls.back(), now);
       }
     }
     if (lazy) AllocateLazy(now);
     return now;
+  }
+
+  [[nodiscard]] SimTime AfterStall(const HostStall& stall, SimTime now) const {
+    for (const uint32_t launch : last_launch_) {
+      if (stall.drains && launch != kNoLaunch) now = std::max(now, end_[launch]);
+    }
+    return now + SimTime(stall.picoseconds);
   }
 
   void AllocateLazy(SimTime now) {
@@ -153,6 +173,7 @@ class MemoryReplay {
       return;
     }
     ProcessEvents(now);
+    const DeviceMemoryCalls before = allocator_.calls();
     CachingAllocator::BlockId block = allocator_.Allocate(buffer.bytes, buffer.stream);
     if (block == CachingAllocator::kNone) {
       // The allocator then waits for every pending event, gives back what it can, and tries once more.
@@ -166,6 +187,9 @@ class MemoryReplay {
       use_.failed_instruction = at;
       allocator_.LiftLimit();
       block = allocator_.Allocate(buffer.bytes, buffer.stream);
+    }
+    if (const DeviceMemoryCalls calls = allocator_.calls() - before; calls.maps > 0) {
+      use_.stalls.push_back({at, SimTime::FromSeconds(calls.time()).picoseconds(), calls.unmaps > 0});
     }
     blocks_[i.object] = block;
     by_category_[static_cast<size_t>(buffer.category)] += allocator_.SizeOf(block);

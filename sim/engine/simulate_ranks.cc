@@ -81,6 +81,20 @@ void FillMemory(const Program& program, const Folding& folding, const HostCosts&
   }
 }
 
+// Puts what a full device makes the allocator ask of the driver into the programs that the hosts walk. False: there is nothing.
+bool AddStalls(const Program& program, const Timeline& timeline, Plan& plan) {
+  std::vector<uint8_t> done(program.programs.size(), 0);
+  bool any = false;
+  for (const RankTimeline& entry : timeline.ranks) {
+    const uint32_t index = program.program_of_rank[entry.rank];
+    if (entry.memory.retries == 0 || entry.memory.out_of_memory || done[index] != 0) continue;
+    done[index] = 1;
+    any = true;
+    plan.programs[index] = Compile(program, program.programs[index], plan.host, entry.memory.stalls);
+  }
+  return any;
+}
+
 }  // namespace
 
 Timeline RunWith(const Costs& costs, const Program& program, const RunOptions& options) {
@@ -90,23 +104,28 @@ Timeline RunWith(const Costs& costs, const Program& program, const RunOptions& o
   const bool unfold = options.unfold && !options.asymmetric;
   const Folding every = unfold ? Unfolded(program) : Folding{};
   const Folding& used = unfold ? every : folded;
-  const Plan plan = MakePlan(program, memberships, used, costs, compute);
+  Plan plan = MakePlan(program, memberships, used, costs, compute);
 
   std::vector<uint8_t> record(plan.ranks.size(), 0);
   for (const RankClass& c : folded.classes) record[used.class_of_rank[c.representative]] = 1;
-  Replay replay(program, plan, costs, std::move(record));
-  replay.Run();
-
   Timeline timeline;
-  FillRanks(program, folded, used.class_of_rank, options.asymmetric, replay, timeline);
-  if (options.memory) FillMemory(program, folded, plan.host, costs.Memory(), timeline);
+  // Memory follows the times, and where segments have to be mapped and unmapped in every step, the times follow memory:
+  // such a step is replayed once more with the stalls that the first replay met.
+  for (bool again = true, first = true; again; first = false) {
+    Replay replay(program, plan, costs, record);
+    replay.Run();
+    timeline = {};
+    FillRanks(program, folded, used.class_of_rank, options.asymmetric, replay, timeline);
+    if (options.memory) FillMemory(program, folded, plan.host, costs.Memory(), timeline);
+    timeline.links = replay.LinkUses();
+    timeline.stats = replay.stats();
+    again = first && AddStalls(program, timeline, plan);
+  }
   if (!options.record_spans) {
     for (RankTimeline& entry : timeline.ranks) entry.spans = {};
   }
-  timeline.links = replay.LinkUses();
   timeline.kernels = plan.kernels;
   timeline.collectives = plan.collectives;
-  timeline.stats = replay.stats();
   return timeline;
 }
 

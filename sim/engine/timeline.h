@@ -14,6 +14,7 @@
 #include "sim/base/confidence.h"
 #include "sim/base/sim_time.h"
 #include "sim/base/units.h"
+#include "sim/engine/device_memory_calls.h"
 #include "sim/program/program.h"
 #include "sim/spec/collective.h"
 
@@ -48,7 +49,8 @@ struct MemoryUse {
   Bytes requested;  // the allocation that did not fit
   MemoryCategory failed_category = MemoryCategory::kActivations;
   uint32_t failed_instruction = 0;
-  uint32_t retries = 0;  // times that cached blocks had to be given back to the device first
+  uint32_t retries = 0;  // times that cached blocks had to be given back to the device first, in a steady step
+  std::vector<HostStall> stalls;  // what cudaMalloc and cudaFree take in a steady step, in order of instruction
 };
 
 struct RankTimeline {

@@ -99,7 +99,7 @@ Report Predict(const Scenario& scenario, const SimulationOptions& options) {
   report.micro_batches_simulated = c.second;
   if (report.out_of_memory) return report;
   SimulationOptions times = options;
-  times.memory = false;
+  times.memory = report.memory.retries > 0;  // its times hang on its memory (engine.h)
   const Report first = AtMicroBatches(scenario, c.first, times);
   report.stats.events += first.stats.events;
   report.stats.tasks += first.stats.tasks;

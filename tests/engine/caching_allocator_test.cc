@@ -94,6 +94,10 @@ TEST_CASE("cached segments are given back before a request fails") {
   CHECK(a.Retry(MiB(50), 0) != CachingAllocator::kNone);
   CHECK(a.reserved() == MiB(50));
   CHECK(a.retries() == 1);
+  CHECK(a.calls().maps == 2);
+  CHECK(a.calls().mapped == MiB(90).value());
+  CHECK(a.calls().unmaps == 1);
+  CHECK(a.calls().unmapped == MiB(40).value());
   CHECK(a.Retry(MiB(50), 0) == CachingAllocator::kNone);
   a.LiftLimit();
   CHECK(a.Allocate(MiB(50), 0) != CachingAllocator::kNone);
