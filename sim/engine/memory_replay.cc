@@ -97,6 +97,7 @@ class MemoryReplay {
   // One step in host time; the first one gives birth to what is lazy. Returns the host's end.
   SimTime Pass(const HostCosts& host, bool first) {
     SimTime now;
+    std::ranges::fill(last_launch_, kNoLaunch);  // the device has finished the step before
     bool lazy = first;
     for (uint32_t at = rank_.step_begin; at < rank_.instructions.size(); ++at) {
       const Instruction& i = rank_.instructions[at];
@@ -211,7 +212,7 @@ class MemoryReplay {
     for (const uint32_t wait : rank_.Waits(i)) used_by |= uint64_t{1} << rank_.instructions[wait].stream;
     used_by &= ~(uint64_t{1} << buffer.stream);
     for (uint32_t s = 0; s < events_.size(); ++s) {
-      if ((used_by >> s & 1) == 0) continue;
+      if ((used_by >> s & 1) == 0 || last_launch_[s] == kNoLaunch) continue;
       events_[s].push_back({end_[last_launch_[s]], i.object});
       ++pending_[i.object];
     }

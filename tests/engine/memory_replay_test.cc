@@ -118,6 +118,25 @@ TEST_CASE("on a full device every step waits for cudaFree and cudaMalloc") {
   CHECK(stalls == Approx(2 * 110e-6 + (1.4e-12 + 0.7e-12) * 140 * 1048576));
 }
 
+TEST_CASE("a host that runs ahead fills the device again after every wait") {
+  // Twelve gathers of 26 MiB, each read for 1 ms, on a device that takes four: the host waits for the fifth and for the ninth, in
+  // every step. (A kernel of another stream ends the step: that of the step before is over by then.)
+  OneRank r;
+  r.rank.BeginStep();
+  TaskRef reader;
+  for (int i = 0; i < 12; ++i) {
+    const BufferId gathered = r.rank.Allocate(MiB(26), MemoryCategory::kUnshardedParameters, r.compute, "gathered");
+    reader = r.rank.Kernel(r.other, "read", Work(1000), HostCall::kNone);
+    r.rank.Free(gathered, {&reader, 1});
+  }
+  r.rank.Kernel(r.compute, "end", Work(10), HostCall::kNone, {&reader, 1});
+  FakeCosts costs;
+  costs.memory = MiB(104);
+  const MemoryUse use = r.Run(costs);
+  CHECK_FALSE(use.out_of_memory);
+  CHECK(use.retries == 2);
+}
+
 TEST_CASE("optimizer state is born in the first step, in what the activations left") {
   // Step 1: activations of 30 MiB come and go; the state of 25 MiB takes their segment. Step 2 therefore
   // needs another 30 MiB. Had the state been there from the start, 100 + 25 + 30 would do (rounded to 26).
