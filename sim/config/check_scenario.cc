@@ -195,11 +195,31 @@ class Checker {
         break;
       }
     }
+    Ring();
     if (s_.model.positions == Positions::kLearned && t.sequence_length > s_.model.max_position_embeddings) {
       Diagnostic& d = Error("the sequence is longer than the model's table of positions", "training.sequence_length");
       d.label = absl::StrCat("the table has ", s_.model.max_position_embeddings, " rows");
       NoteModel(d, "max_position_embeddings", "the number of positions is set here");
       d.help.push_back(absl::StrCat("shorten the sequence, or set `model.max_position_embeddings` to ", t.sequence_length));
+    }
+  }
+
+  void Ring() {
+    const int64_t context = layout().context;
+    if (context == 1 || layout().context_implementation == ContextImplementation::kAllGather) return;
+    const TrainingSpec& t = s_.training;
+    const bool unfused = t.attention == AttentionImplementation::kEager || t.attention == AttentionImplementation::kFusedSoftmax;
+    const bool latent = s_.model.latent_attention.kv_lora_rank > 0;
+    if (unfused || latent || s_.model.family == ModelFamily::kT5) {
+      Diagnostic& d = Error("ring attention needs a causal, fused attention kernel", "parallelism.context_implementation");
+      d.label = latent || !unfused ? absl::StrCat("the attention of ", Name(s_.model.family), " is not") : "this attention has no kernel of its own";
+      if (unfused) Note(d, "training.attention", "the attention is set here");
+      d.help.emplace_back("choose `all_gather`, or `training.attention: flash`");
+    }
+    if (t.sequence_length % context == 0 && t.sequence_length % (2 * context) != 0) {
+      Diagnostic& d = Error("ring attention cuts the sequence into twice as many pieces as ranks", "parallelism.context");
+      d.label = absl::StrCat(t.sequence_length, " positions cannot be split ", 2 * context, " ways");
+      Note(d, "training.sequence_length", "the sequence length is set here");
     }
   }
 

@@ -315,6 +315,11 @@ bool ReadParallelism(ValueReader& value, ParallelismSpec* out) {
                                    &out->tensor_implementation);
     map.Value("pipeline", [&](ValueReader& v) { ReadPipeline(v, &out->pipeline); });
     map.Integer("context", 1, kMaxWays, &out->context);
+    map.Enum<ContextImplementation>("context_implementation",
+                                    {{"all_gather", ContextImplementation::kAllGather},
+                                     {"ring", ContextImplementation::kRing},
+                                     {"ring_all_gather", ContextImplementation::kRingAllGather}},
+                                    &out->context_implementation);
     map.Integer("expert", 1, kMaxWays, &out->expert);
   });
 }

@@ -1,5 +1,6 @@
 // Decoder-only families: one block of each kind, the embedding before and the head with its loss after.
 #include "sim/model/families.h"
+#include "sim/model/ring_attention.h"
 
 namespace simulate {
 namespace {
@@ -99,9 +100,18 @@ Value AttentionCore(LayerBuilder& b, const Plan& plan, const Heads& h) {
   d.query_length = plan.length();
   d.key_length = plan.training.sequence_length;
   d.head_dim = plan.head_dim();
+  const double dropout = plan.training.dropout;
+  const ContextImplementation context = plan.slice.context_implementation;
+  if (plan.slice.context > 1 && context != ContextImplementation::kAllGather) {
+    d.key_length = d.query_length;
+    b.SetSelective(true);
+    const RingOptions ring{plan.slice.context, context == ContextImplementation::kRingAllGather, plan.megatron()};
+    const Value out = RingAttention(b, d, h.q, h.k, h.v, FusedKernel(plan.training.attention), dropout, ring);
+    b.SetSelective(false);
+    return out;
+  }
   GatherKeysAndValues(b, plan, h);
   b.SetSelective(true);
-  const double dropout = plan.training.dropout;
   const bool softmax = plan.training.attention == AttentionImplementation::kFusedSoftmax;
   const Value out = softmax || plan.training.attention == AttentionImplementation::kEager
                         ? UnfusedAttention(b, d, h.q, h.k, h.v, dropout, {}, softmax)

@@ -16,6 +16,7 @@
 #include "sim/base/units.h"
 #include "sim/spec/kernel_work.h"
 #include "sim/spec/model.h"
+#include "sim/spec/parallelism.h"
 #include "sim/spec/training.h"
 
 namespace simulate {
@@ -59,6 +60,20 @@ enum class Boundary : uint8_t {
   kExpertCombine,   // and back
 };
 
+// What goes round between the kernels of ring attention (model/ring_attention.h).
+enum class RingPayload : uint8_t { kKeysAndValues, kGradients };
+struct RingAction {
+  enum class Kind : uint8_t {
+    kPass,    // to the next context-parallel rank, while the same comes from the one before
+    kGather,  // of all context-parallel ranks; `bytes` together
+    kWait,    // until the last pass or gather of this payload is over
+  };
+  Kind kind = Kind::kPass;
+  RingPayload what = RingPayload::kKeysAndValues;
+  uint32_t kernel = 0;  // before this one of the operator's kernels
+  Bytes bytes;
+};
+
 struct Operator {
   std::string name;
   std::vector<Kernel> forward;
@@ -79,6 +94,8 @@ struct Operator {
   bool in_place = false;                 // writes into inputs[0], lists no output; gradients pass through inputs[0]
   bool recomputed_selectively = false;   // dropped and recomputed under selective checkpointing (attention core)
   bool kept_by_operator_policy = false;  // keeps its outputs when everything else of a block is recomputed
+  std::vector<RingAction> forward_ring;  // in order, between the kernels of `forward`
+  std::vector<RingAction> backward_ring;
   Boundary boundary = Boundary::kNone;
   Bytes boundary_bytes;
   bool boundary_again = false;           // backward repeats a preceding all_gather of boundary_bytes (Megatron's sequence parallelism does not keep the gathered input)
@@ -127,6 +144,7 @@ struct Slice {
   bool gather_logits = false;            // every rank computes the loss of all of the vocabulary
   bool shared_entry = true;              // column-parallel layers that read one input sum its gradient once
   int64_t context = 1;                   // the sequence is divided everywhere
+  ContextImplementation context_implementation = ContextImplementation::kAllGather;
   int64_t expert = 1;                    // experts are divided
 };
 

@@ -12,6 +12,9 @@ namespace simulate {
 // ... and lets the compute stream wait for it.
 void EmitBoundary(Environment& environment, const Operator& op, bool backward);
 
+// Issues a pass or a gather of ring attention from the compute stream, which does not wait yet.
+[[nodiscard]] TaskRef StartRing(Environment& environment, const RingAction& action);
+
 // Sequence parallelism does not keep a product's gathered input: its backward gathers it again.
 [[nodiscard]] TaskRef StartGatherAgain(Environment& environment, const Operator& op);
 

@@ -20,7 +20,7 @@ Slice SliceOf(const Scenario& scenario, const Layout& layout) {
   return {.tensor = layout.tensor, .sequence_parallel = asked.sequence_parallel,
           .divide_vocabulary = asked.vocabulary_parallel, .gather_logits = asked.gather_logits,
           .shared_entry = asked.tensor_implementation == TensorImplementation::kDtensor, .context = layout.context,
-          .expert = layout.expert};
+          .context_implementation = asked.context_implementation, .expert = layout.expert};
 }
 
 // Forward FLOPs that are done a second time for one sample: checkpointed blocks, the part of them that

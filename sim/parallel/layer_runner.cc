@@ -174,6 +174,19 @@ const std::vector<KernelHandle>& LayerRunner::Handles(uint32_t use, const LayerE
   return handles;
 }
 
+// What goes round before kernel `k`.
+void LayerRunner::PlayRing(RingState& ring, size_t k) {
+  for (; ring.next < ring.actions.size() && ring.actions[ring.next].kernel <= k; ++ring.next) {
+    const RingAction& action = ring.actions[ring.next];
+    TaskRef& under_way = ring.under_way[static_cast<size_t>(action.what)];
+    if (action.kind == RingAction::Kind::kWait) {
+      env_.writer.Wait(env_.wiring.compute, under_way);
+    } else {
+      under_way = StartRing(env_, action);
+    }
+  }
+}
+
 void LayerRunner::PlayRun(uint32_t use, const LayerEvent& event, Kernels which) {
   const Operator& op = env_.LayerOf(use).operators[event.op];
   StepWriter& writer = env_.writer;
@@ -182,7 +195,9 @@ void LayerRunner::PlayRun(uint32_t use, const LayerEvent& event, Kernels which) 
   if (IsDtensorLinear(use, event.op)) writer.HostWork(HostCall::kDtensor);
   const std::vector<Kernel>& kernels = event.backward ? op.backward : op.forward;
   const std::vector<KernelHandle>& handles = Handles(use, event, kernels);
+  RingState ring{event.backward ? op.backward_ring : op.forward_ring};
   for (size_t k = 0; k < kernels.size(); ++k) {
+    PlayRing(ring, k);
     const bool weight = event.backward && IsWeightGradient(kernels[k]);
     if (which == (weight ? Kernels::kAllButWeight : Kernels::kWeightOnly)) continue;
     writer.Kernel(env_.wiring.compute, handles[k], kernels[k].host);

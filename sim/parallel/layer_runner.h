@@ -15,6 +15,7 @@
 // their gradient from all consumers.
 #pragma once
 
+#include <array>
 #include <map>
 #include <optional>
 #include <string>
@@ -75,6 +76,12 @@ class LayerRunner {
   [[nodiscard]] bool IsDtensorLinear(uint32_t use, uint32_t op);
   enum class Kernels { kAll, kAllButWeight, kWeightOnly };
   [[nodiscard]] const std::vector<KernelHandle>& Handles(uint32_t use, const LayerEvent& event, const std::vector<Kernel>& kernels);
+  struct RingState {
+    const std::vector<RingAction>& actions;
+    size_t next = 0;
+    std::array<TaskRef, 2> under_way{};         // by payload
+  };
+  void PlayRing(RingState& ring, size_t k);
   void PlayRun(uint32_t use, const LayerEvent& event, Kernels which);
   [[nodiscard]] bool PutOff(State& state, const Layer& layer, const LayerEvent& event);
   [[nodiscard]] bool PutsOffWeights(const Layer& layer, uint32_t op) const;

@@ -59,6 +59,11 @@ struct PipelineSpec {
 // time, and each column-parallel layer sums the gradient of its own input.
 enum class TensorImplementation : uint8_t { kDtensor, kPlain };
 
+// How a rank's queries meet the keys and values of the others: all of them are gathered and one kernel runs (Llama 3,
+// section 3.3.2); they go round and one kernel runs for each part (Transformer Engine's p2p; PyTorch's context_parallel with
+// rotate method alltoall); PyTorch's allgather: a kernel for each part, but one gather.
+enum class ContextImplementation : uint8_t { kAllGather, kRing, kRingAllGather };
+
 struct ParallelismSpec {
   DataParallelSpec data;
   int64_t tensor = 1;
@@ -68,6 +73,7 @@ struct ParallelismSpec {
   TensorImplementation tensor_implementation = TensorImplementation::kDtensor;
   PipelineSpec pipeline;
   int64_t context = 1;
+  ContextImplementation context_implementation = ContextImplementation::kAllGather;
   int64_t expert = 1;
 };
 

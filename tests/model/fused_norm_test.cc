@@ -100,7 +100,7 @@ TEST_CASE("checkpointing by operators counts products, whether their weights are
   const std::vector<std::string> every_second = {"attention.q", "attention.v", "mlp.w1", "mlp.w2"};
   TrainingSpec training = Training(2048, 1, "bf16");
   CHECK(kept(training) == every_second);
-  CHECK(kept(Training(2048, 1, "bf16_mixed")) == every_second);
+  CHECK(kept(Training(2048, 1, "autocast")) == every_second);
   training.lora.rank = 8;
   training.lora.targets = {"o"};
   CHECK(kept(training) == std::vector<std::string>{"attention.q", "attention.v", "attention.o.lora_a", "mlp.w1", "mlp.w2"});

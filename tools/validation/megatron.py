@@ -22,6 +22,8 @@ def Layout(row, strategy, accumulation=None, **more):
         "parallelism.pipeline.virtual_stages": Int(row, "vpp", 1),
         "parallelism.pipeline.uneven": not Divides(row), "parallelism.context": cp,
         "parallelism.expert": Int(row, "ep", 1)}
+    if cp > 1:
+        settings["parallelism.context_implementation"] = "ring"  # Megatron-LM's default: cp_comm_type p2p
     settings.update({key.replace("__", "."): value for key, value in more.items()})
     return settings
 
