@@ -256,7 +256,8 @@ class Zero3 : public DataParallel {
     const int64_t ranks = wires_.data.size;
     if (Synchronous()) {
       GatherOne(wires_.data, SizeOf(type, together));
-      HostLoop(writer(), HostCall::kView, 2 * ranks * static_cast<int64_t>(persistent_.size()));
+      // replicated_tensor.view(-1).narrow(...).copy_(partitions[i].narrow(...))
+      HostLoop(writer(), HostCall::kView, 3 * ranks * static_cast<int64_t>(persistent_.size()));
       Copy(wires_.compute, "persistent parameters", together, type, type, HostCall::kInner);
       HostLoop(writer(), HostCall::kInner, ranks * static_cast<int64_t>(persistent_.size()));
     }
