@@ -91,7 +91,7 @@ FOUNDRY_HARDWARE = {"A100-40GB": "a100-40gb-roce-1600", "A100-80GB": "a100-80gb-
                     "H100-80GB (SXM peak used)": "dgx-h100"}
 
 
-def FoundryRow(row):
+def FoundryRow(row, settings_of_its_time=None):
     CheckRanks(row, dp=Int(row, "dp"))
     precision = "bf16_mixed" if "mixed_precision=PURE" in row["notes"] else FSDP_FP32_REDUCE
     if row["precision"] == "amp_fp8":
@@ -107,6 +107,7 @@ def FoundryRow(row):
         "training.loss_metrics": 2, "parallelism.data.strategy": "fsdp", "parallelism.data.version": 1,
         "parallelism.data.sharding": {"fsdp_full": "full_shard", "fsdp_grad_op": "shard_grad_op"}[row["strategy"]],
         "parallelism.data.limit_all_gathers": True})
+    settings.update(settings_of_its_time or {})
     rate = float(row["value"])
     step = Int(row, "global_batch") * Int(row, "seq") / (rate * Int(row, "gpus"))
     section = re.search(r'section "([^"]+)"', row["citation"]).group(1)
@@ -133,8 +134,9 @@ trainer calls update_metric under autocast)."""
         Table("llmfoundry_head", "llm-foundry: MPT 125M to 70B on A100 and H100", repo + "8c8dd48f7",
               about.format(which=h100), [FoundryRow(r) for r in source.Published("llmfoundry_head")], comments),
         Table("llmfoundry_older", "llm-foundry, May 2023: MPT 125M to 30B on A100 80 GB", repo + "1ef7b4d21",
-              about.format(which=" in 2023"), [FoundryRow(r) for r in source.Published("llmfoundry_older")],
-              comments)]
+              about.format(which=" in 2023"),
+              [FoundryRow(r, {"parallelism.data.pads_gradients": True}) for r in source.Published("llmfoundry_older")],
+              {**comments, "parallelism.data.pads_gradients": "setup.py at that commit: torch==1.13.1"})]
 
 
 # ---- torchtitan ---------------------------------------------------------------------------------------------------
