@@ -221,7 +221,9 @@ void ReadOptimizer(MapReader& map, TrainingSpec* out) {
                        {"adafactor", Optimizer::kAdafactor}},
                       &out->optimizer);
   map.Enum<OptimizerKernel>("optimizer_kernel",
-                            {{"fused", OptimizerKernel::kFused}, {"foreach", OptimizerKernel::kForeach}},
+                            {{"fused", OptimizerKernel::kFused},
+                             {"foreach", OptimizerKernel::kForeach},
+                             {"for_loop", OptimizerKernel::kForLoop}},
                             &out->optimizer_kernel);
   map.Optional("clip_grad_norm", &out->clip_grad_norm);
 }

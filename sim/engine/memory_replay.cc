@@ -11,13 +11,15 @@ namespace simulate {
 namespace {
 
 constexpr size_t kSamples = 512;
+constexpr int kSettlingSteps = 8;             // a pool finds its cuts within four or five steps, or never
 constexpr Seconds kWatchdog(0.050);           // expected delay of a poll every kWatchdogThreadSleepMillis = 100
 constexpr double kMappingPerByte = 4e-12;     // seconds of cudaMalloc: see memory_replay.h
 
 class MemoryReplay {
  public:
-  MemoryReplay(const Program& program, const RankProgram& rank, std::span<const Span> spans, Bytes capacity)
+  MemoryReplay(const Program& program, const RankProgram& rank, std::span<const Span> spans, Bytes capacity, uint32_t processes)
       : rank_(rank),
+        processes_(processes),
         allocator_(capacity),
         blocks_(rank.buffers.size(), CachingAllocator::kNone),
         events_(program.streams.size()),
@@ -46,7 +48,7 @@ class MemoryReplay {
       BetweenSteps();
     }
     SimTime end = SteadyPass(host);
-    if (!use_.stalls.empty()) {  // the second step may still be settling
+    for (int step = 0; step < kSettlingSteps && !use_.stalls.empty(); ++step) {
       BetweenSteps();
       end = SteadyPass(host);
     }
@@ -190,7 +192,7 @@ class MemoryReplay {
       block = allocator_.Allocate(buffer.bytes, buffer.stream);
     }
     if (const DeviceMemoryCalls calls = allocator_.calls() - before; calls.maps > 0) {
-      use_.stalls.push_back({at, SimTime::FromSeconds(calls.time()).picoseconds(), calls.unmaps > 0});
+      use_.stalls.push_back({at, SimTime::FromSeconds(calls.Time(processes_)).picoseconds(), calls.unmaps > 0});
     }
     blocks_[i.object] = block;
     by_category_[static_cast<size_t>(buffer.category)] += allocator_.SizeOf(block);
@@ -254,6 +256,7 @@ class MemoryReplay {
   }
 
   const RankProgram& rank_;
+  uint32_t processes_;
   CachingAllocator allocator_;
   std::vector<CachingAllocator::BlockId> blocks_;  // by buffer
   std::vector<std::deque<PendingEvent>> events_;   // by stream, in order
@@ -270,12 +273,12 @@ class MemoryReplay {
 }  // namespace
 
 MemoryUse ReplayMemory(const Program& program, const RankProgram& rank, const HostCosts& host,
-                       std::span<const Span> spans, Bytes capacity) {
+                       std::span<const Span> spans, Bytes capacity, uint32_t processes) {
   Bytes framework;
   for (const Buffer& buffer : rank.buffers) {
     if (buffer.category == MemoryCategory::kFramework) framework += buffer.bytes;
   }
-  MemoryUse use = MemoryReplay(program, rank, spans, capacity - framework).Run(host);
+  MemoryUse use = MemoryReplay(program, rank, spans, capacity - framework, processes).Run(host);
   use.framework = framework;
   return use;
 }

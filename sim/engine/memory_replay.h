@@ -19,7 +19,7 @@
 // gradients. Time passes for the watchdog while the optimizer runs, and while its first call maps memory for its
 // state: of nine measured DDP runs the two whose state needs 15 GB of fresh segments show no second copy, and six of
 // the seven that need 0 to 4 GB do. Hence kMapping, and half a period as the watchdog's expected delay.
-// Such a rank is replayed a third time: peaks are those of all steps (max_memory_allocated without a reset),
+// Such a rank is replayed a third time, and while segments are still mapped up to eight more: peaks are those of all steps (max_memory_allocated without a reset),
 // samples those of the steady step.
 //
 // Buffers of the category kFramework lie outside of the allocator and lessen what it may reserve.
@@ -36,8 +36,8 @@
 
 namespace simulate {
 
-// `spans`: of every launch of this rank, in order of instruction.
+// `spans`: of every launch of this rank, in order of instruction. `processes`: ranks on its host (device_memory_calls.h).
 [[nodiscard]] MemoryUse ReplayMemory(const Program& program, const RankProgram& rank, const HostCosts& host,
-                                     std::span<const Span> spans, Bytes capacity);
+                                     std::span<const Span> spans, Bytes capacity, uint32_t processes);
 
 }  // namespace simulate

@@ -61,7 +61,9 @@ bool MemoryDependsOnTime(const RankProgram& rank) {
 }
 
 // An entry without spans (a rank that fared otherwise than its class) has the memory of its class.
-void FillMemory(const Program& program, const Folding& folding, const HostCosts& host, Bytes capacity, Timeline& timeline) {
+void FillMemory(const Program& program, const Folding& folding, const HostCosts& host, const Costs& costs, Timeline& timeline) {
+  std::map<uint32_t, uint32_t> ranks_on_node;
+  for (RankId r = 0; r < program.world_size(); ++r) ++ranks_on_node[costs.Node(r)];
   std::vector<uint32_t> entry_of_program(program.programs.size(),
                                          kNoIndex);  // of those that time does not touch
   std::vector<uint8_t> timed;
@@ -73,7 +75,8 @@ void FillMemory(const Program& program, const Folding& folding, const HostCosts&
     if (entry_of_program[index] != kNoIndex) {
       entry.memory = timeline.ranks[entry_of_program[index]].memory;
     } else if (representative == entry.rank) {
-      entry.memory = ReplayMemory(program, program.programs[index], host, entry.spans, capacity);
+      entry.memory = ReplayMemory(program, program.programs[index], host, entry.spans, costs.Memory(),
+                                  ranks_on_node[costs.Node(entry.rank)]);
       if (timed[index] == 0) entry_of_program[index] = e;
     } else {
       entry.memory = timeline.ranks[timeline.entry_of_rank[representative]].memory;
@@ -116,7 +119,7 @@ Timeline RunWith(const Costs& costs, const Program& program, const RunOptions& o
     replay.Run();
     timeline = {};
     FillRanks(program, folded, used.class_of_rank, options.asymmetric, replay, timeline);
-    if (options.memory) FillMemory(program, folded, plan.host, costs.Memory(), timeline);
+    if (options.memory) FillMemory(program, folded, plan.host, costs, timeline);
     timeline.links = replay.LinkUses();
     timeline.stats = replay.stats();
     again = first && AddStalls(program, timeline, plan);

@@ -66,6 +66,15 @@ const char* NameOf(Optimizer o) {
   }
   return "";
 }
+const char* NameOf(OptimizerKernel k) {
+  switch (k) {
+    case OptimizerKernel::kFused: return ", fused";
+    case OptimizerKernel::kForeach: return ", foreach";
+    case OptimizerKernel::kForLoop: return ", for_loop";
+  }
+  return "";
+}
+
 const char* NameOf(Runtime r) {
   switch (r) {
     case Runtime::kEager: return "eager";
@@ -202,7 +211,7 @@ void AddTraining(const Scenario& s, Inputs& inputs) {
   inputs.Add("activation_checkpointing", NameOf(t.activation_checkpointing));
   inputs.Add("attention", NameOf(t.attention));
   inputs.Add("dropout", ShowShare(t.dropout));
-  inputs.Add("optimizer", absl::StrCat(NameOf(t.optimizer), t.optimizer_kernel == OptimizerKernel::kFused ? ", fused" : ", foreach"));
+  inputs.Add("optimizer", absl::StrCat(NameOf(t.optimizer), NameOf(t.optimizer_kernel)));
   inputs.Add("runtime", NameOf(t.runtime));
   inputs.Add("clip_grad_norm", YesNo(t.clip_grad_norm));
   if (t.tokens > 0.0) inputs.Add("tokens", ShowCount(t.tokens));

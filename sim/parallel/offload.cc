@@ -44,7 +44,7 @@ void EmitHostOptimizerStep(Environment& env, const OptimizerLoad& load) {
     work.written += SizeOf(load.gradients, load.elements);
   }
   if (strategy == DataStrategy::kZero3) work.read += SizeOf(load.weights, load.elements);  // the 16-bit copy is made in a pass of its own
-  if (env.scenario.training.optimizer_kernel == OptimizerKernel::kForeach && strategy == DataStrategy::kFsdp) {
+  if (env.scenario.training.optimizer_kernel != OptimizerKernel::kFused && strategy == DataStrategy::kFsdp) {
     work.read = Bytes(work.read.value() * kUnfusedTenths / 10);
     work.written = Bytes(work.written.value() * kUnfusedTenths / 10);
   }

@@ -1,5 +1,7 @@
 #include "sim/parallel/optimizer.h"
 
+#include <array>
+
 #include "sim/parallel/kernels.h"
 
 namespace simulate {
@@ -34,30 +36,61 @@ void MultiTensor(Environment& env, const char* name, DType widest, int64_t eleme
   env.writer.HostWork(HostCall::kInner, static_cast<int>(MultiTensorLaunches(elements)) - 1);
 }
 
-// Reads and writes of the passes of _multi_tensor_adam, in units of one tensor list:
-// weight decay, lerp of the first moment, scaling of the second, its addcmul, sqrt, division, epsilon, update.
+// Reads and writes of one pass over a list of tensors, or over one tensor.
+struct Pass { const char* name; int weights_read, gradients_read, state_read, weights_written, state_written; };
+
+// _multi_tensor_adam: weight decay, lerp of the first moment, scaling of the second, its addcmul, sqrt, division, epsilon, update.
+constexpr std::array<Pass, 8> kForeachPasses = {{
+    {"foreach weight decay", 1, 0, 0, 1, 0}, {"foreach lerp", 0, 1, 1, 0, 1},
+    {"foreach mul", 0, 0, 1, 0, 1},          {"foreach addcmul", 0, 1, 1, 0, 1},
+    {"foreach sqrt", 0, 0, 1, 0, 1},         {"foreach div", 0, 0, 1, 0, 1},
+    {"foreach add", 0, 0, 1, 0, 1},          {"foreach addcdiv", 1, 0, 2, 1, 0},
+}};
+// _single_tensor_adamw before 2.0: the first moment is scaled, then added to.
+constexpr std::array<Pass, 9> kForLoopPasses = {{
+    {"weight decay", 1, 0, 0, 1, 0}, {"first moment mul", 0, 0, 1, 0, 1}, {"first moment add", 0, 1, 1, 0, 1},
+    {"second moment mul", 0, 0, 1, 0, 1}, {"second moment addcmul", 0, 1, 1, 0, 1}, {"denominator sqrt", 0, 0, 1, 0, 1},
+    {"denominator div", 0, 0, 1, 0, 1}, {"denominator add", 0, 0, 1, 0, 1}, {"addcdiv", 1, 0, 2, 1, 0},
+}};
+
+Bytes Read(const Pass& pass, const OptimizerLoad& load, DType state, int64_t n) {
+  return SizeOf(load.weights, n) * pass.weights_read + SizeOf(load.gradients, n) * pass.gradients_read + SizeOf(state, n) * pass.state_read;
+}
+Bytes Written(const Pass& pass, const OptimizerLoad& load, DType state, int64_t n) {
+  return SizeOf(load.weights, n) * pass.weights_written + SizeOf(state, n) * pass.state_written;
+}
+
 void ForeachAdam(Environment& env, const OptimizerLoad& load) {
-  struct Pass { const char* name; int weights_read, gradients_read, state_read, weights_written, state_written; };
-  static constexpr Pass kPasses[] = {
-      {"foreach weight decay", 1, 0, 0, 1, 0}, {"foreach lerp", 0, 1, 1, 0, 1},
-      {"foreach mul", 0, 0, 1, 0, 1},          {"foreach addcmul", 0, 1, 1, 0, 1},
-      {"foreach sqrt", 0, 0, 1, 0, 1},         {"foreach div", 0, 0, 1, 0, 1},
-      {"foreach add", 0, 0, 1, 0, 1},          {"foreach addcdiv", 1, 0, 2, 1, 0},
-  };
   const DType state = env.precision().optimizer;
   const int64_t n = load.elements;
   const BufferId root = env.writer.Allocate(SizeOf(state, n), MemoryCategory::kWorkspace, env.wiring.compute,
                                             "square root of second moment");
-  bool first = true;
-  for (const Pass& pass : kPasses) {
-    MultiTensor(env, pass.name, Widest(load.weights, state), n,
-                SizeOf(load.weights, n) * pass.weights_read + SizeOf(load.gradients, n) * pass.gradients_read +
-                    SizeOf(state, n) * pass.state_read,
-                SizeOf(load.weights, n) * pass.weights_written + SizeOf(state, n) * pass.state_written,
-                first ? HostCall::kOptimizerStep : HostCall::kInner);
-    first = false;
+  HostCall host = HostCall::kOptimizerStep;
+  for (const Pass& pass : kForeachPasses) {
+    MultiTensor(env, pass.name, Widest(load.weights, state), n, Read(pass, load, state, n), Written(pass, load, state, n), host);
+    host = HostCall::kInner;
   }
   env.writer.Free(root);
+}
+
+// The root is divided into a tensor of its own, and both are gone before the next tensor's turn.
+void ForLoopAdam(Environment& env, const OptimizerLoad& load) {
+  const DType state = env.precision().optimizer;
+  const StreamId compute = env.wiring.compute;
+  for (int64_t tensor = 0; tensor < load.tensors; ++tensor) {
+    const int64_t n = load.elements * (tensor + 1) / load.tensors - load.elements * tensor / load.tensors;
+    if (n == 0) continue;
+    const BufferId root = env.writer.Allocate(SizeOf(state, n), MemoryCategory::kWorkspace, compute, "square root of second moment");
+    const BufferId quotient = env.writer.Allocate(SizeOf(state, n), MemoryCategory::kWorkspace, compute, "denominator");
+    for (const Pass& pass : kForLoopPasses) {
+      env.writer.Kernel(compute, pass.name,
+                        MemoryWork(MemoryAccess::kElementwise, Widest(load.weights, state), n, Read(pass, load, state, n),
+                                   Written(pass, load, state, n)),
+                        HostCall::kOperator);
+    }
+    env.writer.Free(root);
+    env.writer.Free(quotient);
+  }
 }
 
 }  // namespace
@@ -69,8 +102,8 @@ void EmitOptimizerStep(Environment& env, const OptimizerLoad& load) {
   env.writer.SetPhase(Phase::kOptimizer);
   env.writer.HostWork(HostCall::kOptimizerStep, static_cast<int>(load.tensors) - 1);
   const bool adam = training.optimizer == Optimizer::kAdamW;
-  if (adam && training.optimizer_kernel == OptimizerKernel::kForeach) {
-    ForeachAdam(env, load);
+  if (adam && training.optimizer_kernel != OptimizerKernel::kFused) {
+    training.optimizer_kernel == OptimizerKernel::kForeach ? ForeachAdam(env, load) : ForLoopAdam(env, load);
     if (load.copy) {
       MultiTensor(env, "weights to 16 bit", load.weights, n, SizeOf(load.weights, n), SizeOf(*load.copy, n),
                   HostCall::kInner);

@@ -1,7 +1,7 @@
 // The optimizer step over this rank's elements, and the bytes of its state.
 //
 // AdamW as in torch.optim (fused: one pass; foreach: eight passes over temporaries, torch/optim/adam.py
-// _multi_tensor_adam). State per element, for two moments: 8 bytes in fp32, 4 in bf16, 2 (plus the scales of
+// _multi_tensor_adam; for_loop: nine passes over one tensor after the other). State per element, for two moments: 8 bytes in fp32, 4 in bf16, 2 (plus the scales of
 // blocks of 256) for bitsandbytes' 8-bit Adam; 4 for momentum; nothing for plain SGD; Adafactor keeps one row
 // and one column per matrix, which is nothing beside the rest.
 // Multi-tensor launches cover at most 320 chunks of 65,536 elements each (ATen/native/cuda/MultiTensorApply.cuh).

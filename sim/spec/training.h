@@ -24,7 +24,8 @@ enum class LossImplementation : uint8_t { kDefault, kComposed, kDirect, kFused }
 // How rotary positions are applied (model/rotary.cc); kRuntime: kFused where elementwise chains are, else kComplex.
 enum class RotaryImplementation : uint8_t { kRuntime, kFused, kRotateHalf, kComplex, kMatrix };
 enum class Optimizer : uint8_t { kAdamW, kAdam8bit, kSgd, kMomentum, kAdafactor };
-enum class OptimizerKernel : uint8_t { kFused, kForeach };
+// kForLoop: tensor by tensor, an operator a pass (torch.optim's default before 2.0; Composer's DecoupledAdamW).
+enum class OptimizerKernel : uint8_t { kFused, kForeach, kForLoop };
 // What the host waits for beside what the framework itself needs: every forward and backward pass (Megatron-LM's timers
 // called torch.cuda.synchronize until August 2022, commit 77efccc); every collective too (NCCL_BLOCKING_WAIT); every kernel
 // too (CUDA_LAUNCH_BLOCKING=1, and profilers that serialize kernels, as CUPTI_ACTIVITY_KIND_KERNEL does).

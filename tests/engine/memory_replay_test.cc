@@ -113,9 +113,10 @@ TEST_CASE("on a full device every step waits for cudaFree and cudaMalloc") {
   // b's segment is unmapped and a's mapped; the other way round when the first kernel is over; then the second runs.
   const DeviceMemoryCalls once{.maps = 1, .unmaps = 1, .mapped = MiB(60).value(), .unmapped = MiB(80).value()};
   const DeviceMemoryCalls back{.maps = 1, .unmaps = 1, .mapped = MiB(80).value(), .unmapped = MiB(60).value()};
-  const double stalls = once.time().value() + back.time().value();
+  const double stalls = once.Time(1).value() + back.Time(1).value();
   CHECK(full.end.seconds().value() == Approx(stalls + 1500e-6));
   CHECK(stalls == Approx(2 * 110e-6 + (1.4e-12 + 0.7e-12) * 140 * 1048576));
+  CHECK(once.Time(8).value() - once.Time(1).value() == Approx(7 * (50e-6 + 0.7e-12 * 80 * 1048576)));  // one at a time
 }
 
 TEST_CASE("a host that runs ahead fills the device again after every wait") {

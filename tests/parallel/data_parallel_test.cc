@@ -219,3 +219,26 @@ TEST_CASE("checkpointing by operators holds more than whole blocks and less than
   CHECK(peak(Checkpointing::kFull).value() < peak(Checkpointing::kSelectiveOperators).value());
   CHECK(peak(Checkpointing::kSelectiveOperators).value() < peak(Checkpointing::kNone).value());
 }
+
+TEST_CASE("Adam over all tensors, by operation, and by operation and tensor") {
+  // 3 blocks and the root: FSDP1 gives its optimizer 4 flat tensors, a quarter of each on every rank.
+  Scenario s = Fsdp(FsdpVersion::kFsdp1, 4, 3);
+  const auto workspace = [](const Program& program) {
+    Bytes largest;
+    for (const Buffer& b : program.programs[0].buffers) {
+      if (program.names[b.name] == "square root of second moment") largest = std::max(largest, b.bytes);
+    }
+    return largest.value();
+  };
+  const int64_t local = DivCeil(ParameterCount(s), int64_t{4});
+  s.training.optimizer_kernel = OptimizerKernel::kFused;
+  CHECK(CountNamed(BuildProgram(s), "optimizer") == 1);
+  CHECK(workspace(BuildProgram(s)) == 0);
+  s.training.optimizer_kernel = OptimizerKernel::kForeach;
+  CHECK(CountNamed(BuildProgram(s), "foreach addcdiv") == 1);
+  CHECK(std::abs(workspace(BuildProgram(s)) - 4 * local) < 1000);  // one number per weight: 4 bytes; shards are padded
+  s.training.optimizer_kernel = OptimizerKernel::kForLoop;
+  CHECK(CountNamed(BuildProgram(s), "addcdiv") == 4);
+  CHECK(CountNamed(BuildProgram(s), "first moment add") == 4);
+  CHECK(std::abs(workspace(BuildProgram(s)) - local) < 1000);  // of one tensor of four
+}

@@ -35,7 +35,7 @@ def PaperRow(row):
         "training.sequence_length": "{encoder: 512, decoder: 512}" if t5 else row["seq"],
         "training.precision": "bf16_mixed", "training.activation_checkpointing": "full",
         "training.attention": "eager", "training.dropout": 0.1, "training.optimizer": "adamw",
-        "training.optimizer_kernel": "fused" if t5 else "foreach", "training.runtime": "eager", "training.set_to_none": False,
+        "training.optimizer_kernel": "fused" if t5 else "for_loop", "training.runtime": "eager", "training.set_to_none": False,
         "parallelism.data.strategy": "fsdp", "parallelism.data.sharding": "full_shard",
         "parallelism.data.version": 1, "parallelism.data.backward_prefetch": "pre",
         "parallelism.data.limit_all_gathers": True, "parallelism.data.pads_gradients": True})
@@ -103,7 +103,7 @@ def FoundryRow(row, settings_of_its_time=None):
         "training.gradient_accumulation_steps": Accumulation(row), "training.sequence_length": row["seq"],
         "training.precision": precision, "training.activation_checkpointing": row["recompute"],
         "training.attention": "triton", "training.dropout": 0, "training.optimizer": "adamw",
-        "training.optimizer_kernel": "foreach", "training.clip_grad_norm": True, "training.runtime": "eager",
+        "training.optimizer_kernel": "for_loop", "training.clip_grad_norm": True, "training.runtime": "eager",
         "training.loss_metrics": 2, "parallelism.data.strategy": "fsdp", "parallelism.data.version": 1,
         "parallelism.data.sharding": {"fsdp_full": "full_shard", "fsdp_grad_op": "shard_grad_op"}[row["strategy"]],
         "parallelism.data.limit_all_gathers": True})
@@ -120,7 +120,7 @@ MPT under PyTorch FSDP, complete configurations as printed{which}.
 step time = global batch x sequence / (tokens per second and GPU x GPUs); the rate is printed truncated to an integer.
 mixed_precision PURE: bf16 parameters, gradients and reduction (bf16_mixed); DEFAULT: reduction in fp32.
 MPT: biases, learned positions as long as the sequence, tied head. The benchmark's yamls clip the gradient norm at 1 and
-use decoupled_adamw, which walks the tensors one by one (priced here as foreach). Attention is FlashAttention 1 in Triton,
+use decoupled_adamw, which walks the tensors one by one. Attention is FlashAttention 1 in Triton,
 a little over half as fast as version 2 (Dao, FlashAttention-2, arXiv:2307.08691, benchmarks on A100). The model's train
 metrics, LanguageCrossEntropy and LanguagePerplexity, each evaluate the loss again for every micro-batch (Composer's
 trainer calls update_metric under autocast)."""
