@@ -95,6 +95,7 @@ bool ReadAccelerator(ValueReader& value, AcceleratorSpec* out) {
   return value.ReadMap([&](MapReader& r) {
     r.Required("name", &out->name);
     r.Required("memory", &out->memory);
+    r.Optional("context", &out->context);
     r.Required("memory_bandwidth", &out->memory_bandwidth);
     r.Required("l2_cache", &out->l2_cache);
     r.Integer("compute_units", 1, 1'000'000, &out->compute_units, /*required=*/true);

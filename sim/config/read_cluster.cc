@@ -202,6 +202,7 @@ void ReadLibrary(ValueReader& value, LibrarySpec* out) {
     r.Optional("ring_ramp", &out->ring_ramp);
     r.Optional("nvls_ramp", &out->nvls_ramp);
     r.Optional("slice", &out->slice);
+    r.Optional("communicator_memory", &out->communicator_memory);
     r.Optional("ring_network_share", &out->ring_network_share);
     r.Optional("copy_share", &out->copy_share);
     r.Optional("message_network_share", &out->message_network_share);

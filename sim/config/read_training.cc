@@ -202,9 +202,11 @@ void ReadPipeline(ValueReader& value, PipelineSpec* out) {
     map.Enum<PipelinePartition>("partition",
                                 {{"blocks", PipelinePartition::kBlocks},
                                  {"ends", PipelinePartition::kEnds},
-                                 {"layers", PipelinePartition::kLayers}},
+                                 {"layers", PipelinePartition::kLayers},
+                                 {"parameters", PipelinePartition::kParameters}},
                                 &out->partition);
     map.Optional("scatter_gather", &out->scatter_gather);
+    map.Integer("kept_outputs", 0, 1'000'000, &out->kept_outputs);
     // As in Megatron, several chunks per stage are what makes 1F1B interleaved.
     if (out->virtual_stages > 1 && out->schedule == PipelineScheduleKind::k1F1B) {
       out->schedule = PipelineScheduleKind::kInterleaved1F1B;
@@ -276,7 +278,9 @@ bool ReadTraining(ValueReader& value, bool encoder_decoder, TrainingSpec* out, i
                                   {"fused", LossImplementation::kFused}},
                                  &out->loss);
     map.Integer("loss_metrics", 0, 100, &out->loss_metrics);
-    map.Enum<bool>("norm_arithmetic", {{"fp32", true}, {"input", false}}, &out->norm_in_fp32);
+    map.Enum<NormArithmetic>("norm_arithmetic",
+                             {{"fp32", NormArithmetic::kFp32}, {"mixed", NormArithmetic::kMixed}, {"input", NormArithmetic::kInput}},
+                             &out->norm_arithmetic);
     map.Optional("fused_permutation", &out->fused_permutation);
     map.Enum<RotaryImplementation>("rotary",
                                    {{"fused", RotaryImplementation::kFused},

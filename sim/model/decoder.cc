@@ -205,8 +205,9 @@ Layer HeadLayer(const Plan& plan) {
 Value Normalize(LayerBuilder& b, const Plan& plan, const std::string& name, const Value& x) {
   if (plan.spec.norm == Norm::kLayerNorm) return LayerNorm(b, name, x, plan.spec.norm_bias);
   if (plan.training.fused_norm || plan.numerics.compiled) return RmsNorm(b, name, x);
-  if (!plan.training.norm_in_fp32 && x.dtype != DType::kFp32) return NarrowRmsNorm(b, name, x);
-  return ComposedRmsNorm(b, name, x, /*keeps_narrow=*/false);
+  const NormArithmetic arithmetic = plan.training.norm_arithmetic;
+  if (arithmetic == NormArithmetic::kInput && x.dtype != DType::kFp32) return NarrowRmsNorm(b, name, x);
+  return ComposedRmsNorm(b, name, x, /*keeps_narrow=*/arithmetic == NormArithmetic::kMixed);
 }
 
 Value FeedForward(LayerBuilder& b, const Plan& plan, const Value& x, int64_t intermediate_size) {

@@ -204,6 +204,26 @@ void LayerRunner::PlayRun(uint32_t use, const LayerEvent& event, Kernels which) 
   }
 }
 
+// The logits, which the loss reads first.
+bool LayerRunner::KeepsOutput(const Layer& layer, uint32_t slot) const {
+  if (env_.scenario.parallelism.pipeline.kept_outputs == 0 || layer.loss_from == 0) return false;
+  return layer.operators[layer.loss_from].inputs[0] == slot;
+}
+
+// Before the loss is computed the logits take the place of an earlier micro-batch's in the engine's buffers.
+void LayerRunner::DropOutputs(const Layer& layer, const LayerEvent& event) {
+  if (event.backward || layer.loss_from == 0 || event.op != layer.loss_from) return;
+  const auto kept = static_cast<size_t>(env_.scenario.parallelism.pipeline.kept_outputs);
+  while (!kept_outputs_.empty() && kept_outputs_.size() >= kept) {
+    env_.writer.Free(kept_outputs_.front());
+    kept_outputs_.pop_front();
+  }
+}
+
+void LayerRunner::FreeKeptOutputs() {
+  for (const BufferId buffer : std::exchange(kept_outputs_, {})) env_.writer.Free(buffer);
+}
+
 void LayerRunner::Play(State& state, uint32_t use, const std::vector<LayerEvent>& events) {
   const Layer& layer = env_.LayerOf(use);
   StepWriter& writer = env_.writer;
@@ -219,10 +239,15 @@ void LayerRunner::Play(State& state, uint32_t use, const std::vector<LayerEvent>
       }
       case LayerEventKind::kFree:
         if (Slot(state, event.slot) == kNoBuffer) break;  // the gradient of an output that nobody used
-        writer.Free(Slot(state, event.slot));
+        if (KeepsOutput(layer, event.slot)) {
+          kept_outputs_.push_back(Slot(state, event.slot));
+        } else {
+          writer.Free(Slot(state, event.slot));
+        }
         Slot(state, event.slot) = kNoBuffer;
         break;
       case LayerEventKind::kRun:
+        DropOutputs(layer, event);
         GatherAgain(state, layer, event);
         data_parallel_.BeforeOperator(use, event.op);
         PlayRun(use, event, consuming_ ? Kernels::kAllButWeight : Kernels::kAll);

@@ -18,6 +18,7 @@
 #include <array>
 #include <map>
 #include <optional>
+#include <deque>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,6 +44,8 @@ class LayerRunner {
   // `split`: leaves the weight gradients, and what they need, for Weight (zero-bubble pipelines).
   void Backward(int64_t micro_batch, uint32_t use, bool split = false);
   void Weight(int64_t micro_batch, uint32_t use);
+  // The engine's buffers of outputs (pipeline.kept_outputs) are emptied when the next step begins.
+  void FreeKeptOutputs();
 
   // Ends of a pipeline stage: the hidden state and its gradient come from and go to other ranks.
   void SetInput(int64_t micro_batch, uint32_t use, BufferId hidden);
@@ -89,6 +92,8 @@ class LayerRunner {
   void RecomputeHead(uint32_t use);
   void GatherAgain(State& state, const Layer& layer, const LayerEvent& event);
   void PlayEnterBackward(State& state, uint32_t use, const Operator& op);
+  [[nodiscard]] bool KeepsOutput(const Layer& layer, uint32_t slot) const;
+  void DropOutputs(const Layer& layer, const LayerEvent& event);
   void InputToHost(State& state, uint32_t use);
   void InputFromHost(State& state, uint32_t use);
   void CollectOutputGradients(int64_t micro_batch, uint32_t use, State& state, BackwardOptions& options);
@@ -103,6 +108,7 @@ class LayerRunner {
   bool split_ = false;                                    // the backward being played leaves weight gradients
   bool consuming_ = false;                                // ... and has just met a product that reads what is freed now
   std::vector<bool> checkpointed_;                        // by use
+  std::deque<BufferId> kept_outputs_;                     // logits that Python still has a name for, oldest first
   std::map<std::pair<uint32_t, ForwardMode>, std::vector<LayerEvent>> forward_plans_;
   std::map<std::pair<uint32_t, std::vector<bool>>, BackwardPass> backward_plans_;
   std::map<std::pair<int64_t, uint32_t>, State> states_;  // by micro-batch and use

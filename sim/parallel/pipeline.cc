@@ -37,6 +37,47 @@ int64_t ScatterParts(const Scenario& scenario) {
   return applies ? p.tensor : 1;
 }
 
+namespace {
+
+// Where each stage ends if none may hold more than `most`, filled from the first on; later stages are left an item each.
+std::vector<uint32_t> FillStages(const std::vector<int64_t>& weights, int64_t stages, int64_t most) {
+  const auto items = static_cast<int64_t>(weights.size());
+  std::vector<uint32_t> ends;
+  int64_t item = 0;
+  for (int64_t stage = 0; stage < stages; ++stage) {
+    int64_t held = weights[static_cast<size_t>(item++)];
+    while (item < items - (stages - stage - 1) && held + weights[static_cast<size_t>(item)] <= most) {
+      held += weights[static_cast<size_t>(item++)];
+    }
+    ends.push_back(static_cast<uint32_t>(item));
+  }
+  return ends;
+}
+
+// deepspeed/runtime/utils.py, partition_balanced: the smallest possible largest stage, by bisection.
+std::vector<std::vector<uint32_t>> SplitByParameters(const Model& model, int64_t stages) {
+  std::vector<int64_t> weights;
+  int64_t below = 0, most = 0;
+  for (const LayerUse& use : model.uses) {
+    weights.push_back(model.layers[use.layer].parameter_count());
+    below = std::max(below, weights.back() - 1);
+    most += weights.back();
+  }
+  while (most - below > 1) {
+    const int64_t middle = below + (most - below) / 2;
+    (FillStages(weights, stages, middle).back() == weights.size() ? most : below) = middle;
+  }
+  std::vector<std::vector<uint32_t>> split;
+  uint32_t use = 0;
+  for (const uint32_t end : FillStages(weights, stages, most)) {
+    split.emplace_back();
+    for (; use < end; ++use) split.back().push_back(use);
+  }
+  return split;
+}
+
+}  // namespace
+
 std::vector<std::vector<uint32_t>> SplitIntoStages(const Model& model, int64_t virtual_stages, PipelinePartition partition) {
   std::vector<uint32_t> blocks;  // the items that are spread
   for (uint32_t use = 0; use < model.uses.size(); ++use) {
@@ -45,6 +86,7 @@ std::vector<std::vector<uint32_t>> SplitIntoStages(const Model& model, int64_t v
   if (partition == PipelinePartition::kLayers) blocks.push_back(blocks.back());  // final norm and head
   const auto count = static_cast<int64_t>(blocks.size());
   SIM_CHECK(count >= virtual_stages, count, " blocks cannot fill ", virtual_stages, " pipeline stages");
+  if (partition == PipelinePartition::kParameters) return SplitByParameters(model, virtual_stages);
   std::vector<std::vector<uint32_t>> split(static_cast<size_t>(virtual_stages));
   uint32_t use = 0;
   int64_t placed = 0;
@@ -100,6 +142,9 @@ class StageWriter {
       env_.writer.EndPiece();
     }
   }
+
+  // The step is over.
+  void End() { runner_.FreeKeptOutputs(); }
 
  private:
   static PieceKind KindOf(WorkKind kind) {
@@ -296,10 +341,12 @@ void WritePipelineStep(Environment& env, DataParallel& data_parallel, const Pipe
   writer.BeginStep();
   writer.SetPhase(Phase::kForward);
   writer.HostWork(HostCall::kIteration);
-  StageWriter(env, data_parallel, shape, split, schedule, stage).Run();
+  StageWriter stage_writer(env, data_parallel, shape, split, schedule, stage);
+  stage_writer.Run();
   data_parallel.FinishGradients();
   ReduceTiedEmbedding(env, shape, stage);
   data_parallel.Step();
+  stage_writer.End();
 }
 
 }  // namespace simulate

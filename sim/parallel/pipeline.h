@@ -16,6 +16,7 @@ namespace simulate {
 // Uses of the model by virtual stage: blocks spread evenly (the first stages take what is left over), what comes
 // before the first block on the first stage, what comes after the last block on the last. kEnds spreads embedding
 // and head, too, as one item each, kLayers the final norm besides; norm and head, one use, stay on the last stage.
+// kParameters: the uses in stages of which the one with most weights has as few as possible, the first ones filled first.
 [[nodiscard]] std::vector<std::vector<uint32_t>> SplitIntoStages(const Model& model, int64_t virtual_stages,
                                                                  PipelinePartition partition = PipelinePartition::kBlocks);
 

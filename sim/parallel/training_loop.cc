@@ -4,6 +4,17 @@
 
 namespace simulate {
 
+namespace {
+
+// A group for every dimension, one of all ranks where that is another, and a stage's neighbours.
+int64_t Communicators(const Layout& layout) {
+  int64_t groups = 0;
+  for (const int64_t ranks : {layout.data, layout.tensor, layout.pipeline, layout.context, layout.expert}) groups += ranks > 1 ? 1 : 0;
+  return groups + (groups > 1 ? 1 : 0) + (layout.pipeline > 1 ? 1 : 0);
+}
+
+}  // namespace
+
 void AllocateLibraryWorkspaces(Environment& env) {
   // at::cuda::getChosenWorkspaceSize (ATen/cuda/CublasHandlePool.cpp): 32 MiB from compute capability 9.0 on (the
   // first generation that multiplies fp8), else 2 x 4096 KiB + 8 x 16 KiB; one for the thread that runs the forward
@@ -13,6 +24,9 @@ void AllocateLibraryWorkspaces(Environment& env) {
   for (int thread = 0; thread < 2; ++thread) {
     env.writer.Allocate(workspace, MemoryCategory::kWorkspace, env.wiring.compute, "cuBLAS workspace");
   }
+  const HardwareSpec& hardware = env.scenario.hardware;
+  env.writer.Allocate(hardware.accelerator.context + Communicators(env.layout) * hardware.collective_library.communicator_memory,
+                      MemoryCategory::kFramework, env.wiring.compute, "context and communicators");
 }
 
 void WriteTrainingStep(Environment& env, DataParallel& data_parallel) {
@@ -41,6 +55,7 @@ void WriteTrainingStep(Environment& env, DataParallel& data_parallel) {
   }
   data_parallel.FinishGradients();
   data_parallel.Step();
+  runner.FreeKeptOutputs();
 }
 
 }  // namespace simulate

@@ -88,6 +88,7 @@ struct HostCalibration {
 struct AcceleratorSpec {
   std::string name;
   Bytes memory;                       // what the framework can use, as the device reports it
+  Bytes context;                      // of that, what a process takes beside the framework's allocator: its context and code
   BytesPerSecond memory_bandwidth;    // datasheet
   Bytes l2_cache;
   int64_t compute_units = 0;          // SMs, CUs, NeuronCores

@@ -91,6 +91,7 @@ struct LibrarySpec {
   Seconds ring_ramp;                      // Simple's pipeline of chunks fills in this time
   Seconds nvls_ramp;                      // the same of NVLS, per member of a node
   Bytes slice;                            // what Simple hands on at once, at most
+  Bytes communicator_memory;              // buffers of one communicator in device memory
   double ring_network_share = 1.0;        // of the NICs' bandwidth that rings can use
   int64_t channels = 24;                  // within one node
   int64_t channels_per_nic = 2;

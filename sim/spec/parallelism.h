@@ -42,8 +42,9 @@ enum class PipelineScheduleKind : uint8_t { kGpipe, k1F1B, kInterleaved1F1B, kZe
 // What counts when layers are dealt out to stages: kBlocks, the transformer blocks alone (Megatron-LM); kEnds, embedding and
 // head as one block each, so that the first and the last stage have one fewer (Megatron-LM's account_for_embedding_in_ and
 // account_for_loss_in_pipeline_split; Llama 3 405B, section 3.3.2); kLayers, the final norm too, leftovers to the first
-// stages (DeepSpeed's PipelineModule, method `uniform`).
-enum class PipelinePartition : uint8_t { kBlocks, kEnds, kLayers };
+// stages (DeepSpeed's PipelineModule, method `uniform`); kParameters, the same items by their weights: the smallest possible
+// largest stage, filled from the first stage on (its method `parameters`, the default; Aleph Alpha's scaling: `balanced`).
+enum class PipelinePartition : uint8_t { kBlocks, kEnds, kLayers, kParameters };
 
 struct PipelineSpec {
   int64_t stages = 1;
@@ -52,6 +53,7 @@ struct PipelineSpec {
   bool uneven = false;                      // stages may differ by one layer; otherwise they must not
   PipelinePartition partition = PipelinePartition::kBlocks;
   bool scatter_gather = true;               // Megatron runtime: a tensor-parallel rank sends its part, receivers gather
+  int64_t kept_outputs = 0;                 // micro-batches whose logits the engine's buffers still name after their loss
 };
 
 // Whose tensor parallelism, where the runtime does not bring its own (Megatron, Neuron): PyTorch's DTensor, or plain

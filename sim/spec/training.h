@@ -23,6 +23,9 @@ enum class AttentionImplementation : uint8_t { kFlash, kEager, kMemoryEfficient,
 enum class LossImplementation : uint8_t { kDefault, kComposed, kDirect, kFused };
 // How rotary positions are applied (model/rotary.cc); kRuntime: kFused where elementwise chains are, else kComplex.
 enum class RotaryImplementation : uint8_t { kRuntime, kFused, kRotateHalf, kComplex, kMatrix };
+// In which type an unfused RMSNorm computes. kFp32: all of it on an fp32 copy (LLaMA's own code); kMixed: the mean square of an
+// fp32 copy scales the input as it is (T5LayerNorm, Transformers' LlamaRMSNorm until 4.30); kInput: no copy.
+enum class NormArithmetic : uint8_t { kFp32, kMixed, kInput };
 enum class Optimizer : uint8_t { kAdamW, kAdam8bit, kSgd, kMomentum, kAdafactor };
 // kForLoop: tensor by tensor, an operator a pass (torch.optim's default before 2.0; Composer's DecoupledAdamW).
 enum class OptimizerKernel : uint8_t { kFused, kForeach, kForLoop };
@@ -66,7 +69,7 @@ struct TrainingSpec {
   bool checkpoint_head = false;             // full: final norm and head are recomputed too
   AttentionImplementation attention = AttentionImplementation::kFlash;
   bool fused_norm = true;                   // false: RMSNorm from elementwise calls, as LLaMA's own code writes it
-  bool norm_in_fp32 = true;                 // ... in fp32, or in the type of its input
+  NormArithmetic norm_arithmetic = NormArithmetic::kFp32;  // ... in which type
   RotaryImplementation rotary = RotaryImplementation::kRuntime;
   bool fused_permutation = false;           // experts: each token's results are read and summed by one kernel, not added by atomics
   LossImplementation loss = LossImplementation::kDefault;

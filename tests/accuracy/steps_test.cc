@@ -4,6 +4,8 @@
 
 #include <cmath>
 #include <map>
+#include <utility>
+#include <vector>
 
 #include "sim/config/config.h"
 #include "sim/study/check.h"
@@ -11,11 +13,15 @@
 namespace simulate {
 namespace {
 
-CheckResult CheckFile(const std::string& path) {
+// `every`: one of so many rows.
+CheckResult CheckFile(const std::string& path, size_t every = 1) {
   Diagnostics diagnostics;
-  const auto study = LoadStudy(std::string(SIMULATE_SOURCE_DIR "/") + path, SearchPath{{SIMULATE_SOURCE_DIR}}, {}, diagnostics);
+  auto study = LoadStudy(std::string(SIMULATE_SOURCE_DIR "/") + path, SearchPath{{SIMULATE_SOURCE_DIR}}, {}, diagnostics);
   INFO(diagnostics.Render());
   REQUIRE(study.has_value());
+  std::vector<Scenario> kept;
+  for (size_t i = 0; i < study->points.size(); i += every) kept.push_back(study->points[i]);
+  study->points = std::move(kept);
   return Check({*study}, 0);
 }
 
@@ -45,6 +51,21 @@ TEST_CASE("mean errors of the measured and published tables") {
   CHECK(result.runs >= bounds.runs);
   CHECK(Mean(result, Measure::kTime) <= bounds.time);
   if (bounds.memory > 0) CHECK(Mean(result, Measure::kMemory) <= bounds.memory);
+}
+
+// An eighth of the layouts, through all models, kernels and sizes: times of those that ran, and what ran out of memory.
+TEST_CASE("Hagemann's layouts: step times and outcomes") {
+  const CheckResult result = CheckFile("scenarios/validation/hagemann2023.yaml", 8);
+  CHECK(result.runs >= 60);
+  CHECK(Mean(result, Measure::kTime) <= 0.060);
+  size_t outcomes = 0, right = 0;
+  for (const CheckedPoint& p : result.points) {
+    if (MeasureOf(p.metric) != Measure::kOutcome) continue;
+    ++outcomes;
+    if (p.error == 0.0) ++right;
+  }
+  CHECK(outcomes >= 60);
+  CHECK(static_cast<double>(right) >= 0.90 * static_cast<double>(outcomes));
 }
 
 // Figure 7c: 14 points relative to 8 GPUs at their batch size.

@@ -75,7 +75,9 @@ TEST_CASE("an RMSNorm in the type of its input keeps 16 bits where the fp32 chai
   };
   const int64_t elements = 2048 * 1024;
   CHECK(kept(BuildModel(spec, training)) == (4 + 2) * elements + 4 * 2048);
-  training.norm_in_fp32 = false;
+  training.norm_arithmetic = NormArithmetic::kMixed;  // and the input, which the scale multiplies
+  CHECK(kept(BuildModel(spec, training)) == (4 + 2 + 2) * elements + 4 * 2048);
+  training.norm_arithmetic = NormArithmetic::kInput;
   const Model narrow = BuildModel(spec, training);
   CHECK(kept(narrow) == (2 + 2) * elements + 2 * 2048);
   // square 4, mean 2, product 4, to fp32 6, back 6, weight 4 bytes an element, and what is once a row.

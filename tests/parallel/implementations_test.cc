@@ -54,6 +54,66 @@ TEST_CASE("pipelines of layers count embedding, final norm and head") {
         std::vector<size_t>{2, 2, 1, 1});
 }
 
+TEST_CASE("pipelines of weights make the largest stage as small as can be, and fill the first ones first") {
+  // Of LLaMA 13B (embedding and head of 128,000 x 5,120 as heavy as 2.07 blocks each): 44.1 blocks' worth on 2 stages: the
+  // embedding and 20 blocks, 20 blocks and the head; on 4, at least 11.07: embedding and 9 blocks, 11, 11, 9 and the head.
+  ModelSpec spec = TinyGpt(1, 40).model;
+  spec.vocab_size = static_cast<int64_t>(2.07 * 12 * static_cast<double>(spec.hidden_size));  // a block: 12 h^2
+  const Model model = BuildModel(spec, TinyGpt(1, 40).training);
+  CHECK(Sizes(SplitIntoStages(model, 2, PipelinePartition::kParameters)) == std::vector<size_t>{21, 21});
+  CHECK(Sizes(SplitIntoStages(model, 4, PipelinePartition::kParameters)) == std::vector<size_t>{10, 11, 11, 10});
+  // Every stage gets something, however heavy the head.
+  spec.vocab_size *= 100;
+  CHECK(Sizes(SplitIntoStages(BuildModel(spec, TinyGpt(1, 40).training), 4, PipelinePartition::kParameters)) ==
+        std::vector<size_t>{1, 39, 1, 1});
+}
+
+TEST_CASE("an engine that keeps outputs holds the logits of so many micro-batches, to the end of the step") {
+  Scenario s = TinyGpt(1, 2);
+  UseBf16(s);
+  s.training.gradient_accumulation_steps = 4;
+  const auto logits_alive = [&](int64_t kept) {  // at most at a time, of the tensor that the loss reads
+    s.parallelism.pipeline.kept_outputs = kept;
+    const Program program = BuildProgram(s);
+    const RankProgram& rank = program.programs[0];
+    int64_t alive = 0, most = 0;
+    for (const Instruction& i : rank.instructions) {
+      const bool memory = i.kind == InstructionKind::kAllocate || i.kind == InstructionKind::kFree;
+      if (!memory) continue;
+      const Buffer& buffer = rank.buffers[i.object];
+      if (buffer.category != MemoryCategory::kLogits || program.names[buffer.name] != "head") continue;
+      alive += i.kind == InstructionKind::kAllocate ? 1 : -1;
+      most = std::max(most, alive);
+    }
+    CHECK(alive == 0);
+    return most;
+  };
+  CHECK(logits_alive(0) == 1);
+  CHECK(logits_alive(1) == 2);  // the next micro-batch's are made before the last one's go
+  CHECK(logits_alive(2) == 3);
+  CHECK(logits_alive(9) == 4);
+}
+
+TEST_CASE("context and communicators lie outside of the allocator") {
+  const auto outside = [](Scenario s) {
+    s.hardware.accelerator.context = MiB(512);
+    s.hardware.collective_library.communicator_memory = MiB(100);
+    const Program program = BuildProgram(s);
+    Bytes sum;
+    for (const Buffer& buffer : program.programs[0].buffers) {
+      if (buffer.category == MemoryCategory::kFramework) sum += buffer.bytes;
+    }
+    return sum;
+  };
+  CHECK(outside(TinyGpt(1, 2)) == MiB(512));
+  CHECK(outside(TinyGpt(2, 2)) == MiB(612));  // data parallelism alone: the group of all ranks
+  Scenario s = TinyGpt(8, 4);
+  s.parallelism.tensor = 2;
+  s.parallelism.pipeline.stages = 2;
+  s.training.gradient_accumulation_steps = 4;
+  CHECK(outside(s) == MiB(512 + 5 * 100));  // data, tensor, pipeline, all ranks, a neighbour
+}
+
 TEST_CASE("ZeRO-1 without reduce_scatter sums every gradient on every rank, in the type that travels") {
   Scenario s = TinyGpt(8, 2);
   s.parallelism.data.strategy = DataStrategy::kZero1;

@@ -44,10 +44,12 @@ def HagemannRow(row):
     settings = ModelOf(row, "llama", name=row["model"].lower())
     settings.update(Layout(row, "zero1", model__fused_qkv=True, parallelism__data__reduce_scatter=False,
                            parallelism__tensor_implementation="plain", parallelism__gather_logits=True,
-                           parallelism__pipeline__partition="layers"))
+                           parallelism__pipeline__partition="parameters",
+                           parallelism__pipeline__kept_outputs=2))
     del settings["parallelism.pipeline.uneven"]
     settings.update({
-        "cluster.hardware": "dgx-a100-80gb", "training.dropout": 0, "training.runtime": "eager",
+        "cluster.hardware": "a100-80gb-ib-200", "training.dropout": 0, "training.runtime": "eager",
+        "training.norm_arithmetic": "mixed",
         "training.precision": BF16_GRADIENTS.replace("}", ", gradient_reduction: fp32}"), "training.rotary": "rotate_half",
         "training.activation_checkpointing.policy": row["recompute"], "training.activation_checkpointing.head": True,
         "training.attention": HAGEMANN_ATTENTION[kernel.removesuffix(" + RMS kernel")],
@@ -73,12 +75,17 @@ The note names the kernels: "torch" is unfused attention, "fused" has Megatron's
 a chain of elementwise calls. What else runs is read from the code base that the runs were made with, as it was published a
 year later (github.com/Aleph-Alpha/scaling @01b9d21): eager PyTorch; rotate_half (nn/rotary.py); column-parallel layers
 that each sum their input's gradient, a head whose logits are gathered, and F.cross_entropy on all of them in fp32
-(nn/linear, losses/cross_entropy.py); stages of equally many layers, embedding, norm and head among them
-(pipeline_partitioning.py, uniform); every layer checkpointed, the head too; gradients summed after the last micro-batch
-in fp32, whole (optimizer/allreduce.py). The norm's chain is taken to be LLaMA's, in fp32, although the one published
-later computes in 16 bits: 15.4 s lie between the same run (65B, TP 4, PP 4, micro-batch 1) with and without the kernel,
-of which the fp32 chain explains 13.7 s and the 16-bit one 9.
-Where the file does not state sequence parallelism it was off. The node's network is not stated: a DGX A100 is presumed.
+(nn/linear, losses/cross_entropy.py); stages of equally many weights, embedding, norm and head among them (the published
+configuration's `balanced`; with the code's default, equally many layers, two stages of 13B and 30B come out 3 to 5 % too
+fast); the logits of two micro-batches at a time in the engine's buffers (parallel_module.py, pipeline_schedule/train.py);
+every layer checkpointed, the head too; gradients summed after the last micro-batch in fp32, whole (optimizer/allreduce.py).
+The norm's chain is taken to be that of the time's LlamaRMSNorm (Transformers until 4.30), although the one published later
+computes in 16 bits: 15.4 s lie between the same run (65B, TP 4, PP 4, micro-batch 1) with and without the kernel, of which
+this chain explains 13.7 s and the 16-bit one 9; of what runs without the kernel and without checkpointing at the limit, it
+tells more right than a chain that keeps no 16-bit copy.
+Where the file does not state sequence parallelism it was off. The paper: nodes of 8 A100 80 GB, joined by 200 Gb/s HDR
+InfiniBand, taken to be one such link a node. With a DGX A100's eight the steps come out 12 % too short, and what is missing
+grows with the gradients that a node sends (0.034 s/GB on 128 and 256 GPUs, which one link explains).
 """, rows, {"training.precision": "13B ran on 32 GPUs without model parallelism: fp32 gradients would not fit",
             "training.clip_grad_norm": "not stated; Megatron's default"})]
 
