@@ -39,7 +39,7 @@ struct CollectiveCost {
   Seconds overhead;
   double hop_share = 1.0;
   Seconds slice;
-  std::vector<LinkLoad> loads;     // links that carry the same for all calls are listed once
+  std::vector<LinkLoad> loads;     // in order of link
   LinkId bottleneck = 0;
   double inflation = 1.0;          // what the protocol makes of every byte on the wire
   int cores = 0;                   // compute units that its channels occupy on every member

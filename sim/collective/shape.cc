@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <tuple>
 
 #include "sim/base/check.h"
 #include "sim/collective/nvls.h"
@@ -14,23 +13,17 @@
 namespace simulate {
 namespace {
 
-// Lists links that carry the same once: the lowest id of each (kind of ends, bandwidth, load). Two collectives
-// over the same accelerators thus name the same links, and share them in the engine.
-void Compress(const Traffic& traffic, Shape* shape) {
+// Every link and its load. Loads that differ by rounding are made alike: so the engine, which knows what else runs, can take
+// links that all carry the same for one.
+void SetLoads(const Traffic& traffic, Shape* shape) {
   const Topology& topology = traffic.topology();
-  using Class = std::tuple<VertexKind, VertexKind, uint16_t, int64_t, int64_t>;
-  std::map<Class, LinkLoad> lowest;
+  std::map<int64_t, double> alike;
   for (const LinkId id : traffic.used()) {
-    const Link& link = topology.links()[id];
+    SIM_CHECK(topology.links()[id].bandwidth.value() > 0.0, "traffic over the failed link ", topology.LinkName(id));
+    constexpr double kResolution = 1e9;
     const double bytes = traffic.bytes(id);
-    SIM_CHECK(link.bandwidth.value() > 0.0, "traffic over the failed link ", topology.LinkName(id));
-    constexpr double kResolution = 1e9;  // loads that differ by rounding are alike
-    const Class key{topology.vertex_kind(link.from), topology.vertex_kind(link.to), link.kind,
-                    std::llround(link.bandwidth.value()), std::llround(bytes * kResolution)};
-    const auto [it, fresh] = lowest.try_emplace(key, LinkLoad{id, bytes});
-    if (!fresh && id < it->second.link) it->second.link = id;
+    shape->loads.push_back({id, alike.try_emplace(std::llround(bytes * kResolution), bytes).first->second});
   }
-  for (const auto& [key, load] : lowest) shape->loads.push_back(load);
   std::sort(shape->loads.begin(), shape->loads.end(), [](const LinkLoad& a, const LinkLoad& b) { return a.link < b.link; });
   for (const LinkLoad& load : shape->loads) {
     const Link& link = topology.links()[load.link];
@@ -136,7 +129,7 @@ std::vector<Shape> MakeShapes(const HardwareSpec& hardware, const Topology& topo
       shape.bus_bytes = (op == CollectiveOp::kAllReduce ? 2.0 : 1.0) * (n - 1.0) / n;
     }
     shape.copied = copies ? 1.0 / n : 0.0;
-    Compress(traffic, &shape);
+    SetLoads(traffic, &shape);
     shapes.push_back(std::move(shape));
   }
   return shapes;
@@ -148,7 +141,7 @@ Shape MakeSendShape(const HardwareSpec& hardware, const Topology& topology, uint
   shape.algorithm = Algorithm::kDirect;
   shape.chain = AddSend(from, to, 1.0 / hardware.collective_library.message_network_share, traffic);
   shape.channels = static_cast<int>(hardware.collective_library.channels_per_nic);
-  Compress(traffic, &shape);
+  SetLoads(traffic, &shape);
   return shape;
 }
 

@@ -13,7 +13,7 @@ namespace simulate {
 struct Shape {
   Algorithm algorithm = Algorithm::kRing;
   Chain chain;                        // the longest of all groups
-  std::vector<LinkLoad> loads;        // per byte of size; alike links once, the lowest id of each
+  std::vector<LinkLoad> loads;        // per byte of size
   LinkId bottleneck = 0;
   double seconds_per_byte = 0.0;      // on the bottleneck
   double bus_bytes = 1.0;             // per byte of size, as nccl-tests counts bus bandwidth (trees: 2)

@@ -44,9 +44,10 @@ std::vector<std::vector<uint32_t>> AssignBuckets(const std::vector<uint32_t>& or
 std::vector<std::vector<uint32_t>> BucketsByCopies(const Environment& env, const std::vector<Bytes>& sizes, const BucketCaps& caps) {
   std::vector<std::vector<uint32_t>> buckets;
   std::vector<uint32_t> order = GradientOrder(env);
-  const auto experts = std::ranges::stable_partition(order, [&](uint32_t p) { return !env.parameters.all()[p].expert; });
-  const std::vector<uint32_t> of_experts(experts.begin(), experts.end());
-  order.erase(experts.begin(), experts.end());
+  const auto dense = [&](uint32_t p) { return !env.parameters.all()[p].expert; };
+  const auto experts = std::stable_partition(order.begin(), order.end(), dense);  // clang 14 knows no std::ranges::subrange
+  const std::vector<uint32_t> of_experts(experts, order.end());
+  order.erase(experts, order.end());
   for (const auto& kind : {order, of_experts}) {
     for (auto& bucket : AssignBuckets(kind, sizes, caps)) buckets.push_back(std::move(bucket));
   }
