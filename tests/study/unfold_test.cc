@@ -9,7 +9,8 @@ namespace {
 
 void CheckUnfolded(const std::string& settings) {
   INFO(settings);
-  const Scenario point = Load("model: gpt-125m\n" + settings).points[0];
+  Scenario point = Load("model: llama-3-8b\n" + settings).points[0];
+  point.model.num_hidden_layers = 2;
   const Report folded = Simulate(point).report, unfolded = Simulate(point, {.unfold = true}).report;
   CHECK(folded.stats.simulated_ranks < unfolded.stats.simulated_ranks);
   CHECK(folded.step_time.value() == unfolded.step_time.value());
@@ -22,7 +23,7 @@ void CheckUnfolded(const std::string& settings) {
 }  // namespace
 
 TEST_CASE("tensor- and context-parallel groups within FSDP's group") {
-  const std::string training = "training: {sequence_length: 1024, micro_batch_size: 1, precision: bf16, attention: flash2}\n";
+  const std::string training = "training: {sequence_length: 8192, micro_batch_size: 1, precision: bf16, attention: flash2}\n";
   for (const char* layout : {"tensor: 2", "context: 2", "tensor: 2, context: 2", "context: 4, context_implementation: ring",
                              "tensor: 2, context: 2, context_implementation: ring_all_gather"}) {
     CheckUnfolded("cluster: {hardware: dgx-h100, gpus: 16}\n" + training + "parallelism: {data: {strategy: fsdp}, " + layout + "}\n");
@@ -31,7 +32,7 @@ TEST_CASE("tensor- and context-parallel groups within FSDP's group") {
 
 TEST_CASE("a pipeline of tensor- and context-parallel stages") {
   const std::string training =
-      "training: {sequence_length: 1024, micro_batch_size: 1, gradient_accumulation_steps: 4, precision: bf16_mixed, runtime: megatron}\n";
+      "training: {sequence_length: 8192, micro_batch_size: 1, gradient_accumulation_steps: 4, precision: bf16_mixed, runtime: megatron}\n";
   CheckUnfolded("cluster: {hardware: dgx-h100, gpus: 32}\n" + training +
                 "parallelism: {data: {strategy: zero1}, tensor: 2, sequence_parallel: true, context: 2, context_implementation: ring, pipeline: 2}\n");
 }
