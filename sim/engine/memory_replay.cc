@@ -48,9 +48,13 @@ class MemoryReplay {
       BetweenSteps();
     }
     SimTime end = SteadyPass(host);
-    for (int step = 0; step < kSettlingSteps && !use_.stalls.empty(); ++step) {
+    for (int step = 0; step < kSettlingSteps && !use_.stalls.empty() && !use_.out_of_memory; ++step) {
+      const MemoryUse before = use_;
       BetweenSteps();
       end = SteadyPass(host);
+      if (!use_.out_of_memory) continue;
+      use_ = before;  // that only a later step's cuts do not fit depends on more than is known here: not called out of memory
+      break;
     }
     Thin(end);
     return std::move(use_);
