@@ -57,7 +57,7 @@ TEST_CASE("mean errors of the measured and published tables") {
 TEST_CASE("Hagemann's layouts: step times and outcomes") {
   const CheckResult result = CheckFile("scenarios/validation/hagemann2023.yaml", 8);
   CHECK(result.runs >= 60);
-  CHECK(Mean(result, Measure::kTime) <= 0.060);
+  CHECK(Mean(result, Measure::kTime) <= 0.045);
   size_t outcomes = 0, right = 0;
   for (const CheckedPoint& p : result.points) {
     if (MeasureOf(p.metric) != Measure::kOutcome) continue;
