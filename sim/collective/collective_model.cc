@@ -113,19 +113,21 @@ GroupsKey KeyOf(const CollectiveRequest& request) {
 }  // namespace
 
 struct CollectiveModel::Cache {
+  explicit Cache(const Topology& topology) : traffic(topology) {}
+  Traffic traffic;  // scratch: a large cluster has a million links, a send uses a few
   std::map<GroupsKey, std::vector<Shape>> shapes;
   std::map<std::pair<uint32_t, uint32_t>, Shape> sends;
 };
 
 CollectiveModel::CollectiveModel(const HardwareSpec& hardware, const Topology& topology, CollectiveChoice choice)
-    : hardware_(hardware), topology_(topology), choice_(choice), cache_(std::make_unique<Cache>()) {}
+    : hardware_(hardware), topology_(topology), choice_(choice), cache_(std::make_unique<Cache>(topology)) {}
 CollectiveModel::~CollectiveModel() = default;
 CollectiveModel::CollectiveModel(CollectiveModel&&) noexcept = default;
 
 std::vector<CollectiveCost> CollectiveModel::Options(const CollectiveRequest& request) const {
   if (request.bytes.value() == 0 || request.groups.empty() || request.groups[0].size() < 2) return {Nothing()};
   const auto [it, fresh] = cache_->shapes.try_emplace(KeyOf(request));
-  if (fresh) it->second = MakeShapes(hardware_, topology_, request.op, request.groups);
+  if (fresh) it->second = MakeShapes(hardware_, request.op, request.groups, cache_->traffic);
   std::vector<CollectiveCost> options;
   for (const Shape& shape : it->second) {
     if (choice_.algorithm && *choice_.algorithm != shape.algorithm && it->second.size() > 1) continue;
@@ -153,7 +155,7 @@ MessageSchedule CollectiveModel::Messages(const CollectiveRequest& request, cons
 CollectiveCost CollectiveModel::SendCost(uint32_t from, uint32_t to, Bytes bytes) const {
   if (bytes.value() == 0 || from == to) return Nothing();
   const auto [it, fresh] = cache_->sends.try_emplace({from, to});
-  if (fresh) it->second = MakeSendShape(hardware_, topology_, from, to);
+  if (fresh) it->second = MakeSendShape(hardware_, from, to, cache_->traffic);
   CollectiveCost best;
   bool found = false;
   for (const Protocol protocol : kProtocols) {

@@ -99,8 +99,9 @@ std::vector<Algorithm> Candidates(const HardwareSpec& hardware, const Topology& 
 
 }  // namespace
 
-std::vector<Shape> MakeShapes(const HardwareSpec& hardware, const Topology& topology, CollectiveOp op,
-                              const std::vector<std::span<const uint32_t>>& groups) {
+std::vector<Shape> MakeShapes(const HardwareSpec& hardware, CollectiveOp op, const std::vector<std::span<const uint32_t>>& groups,
+                              Traffic& traffic) {
+  const Topology& topology = traffic.topology();
   SIM_CHECK(!groups.empty() && !groups[0].empty(), "a collective without members");
   // NCCL lays eight channels between nodes before it doubles them: the 72 GPUs and NICs of a GB200 rack reach no
   // more than 8 x 400 Gb/s between racks (all-reduce 406 GB/s over 20 racks, coreweave/nccl-tests).
@@ -111,7 +112,7 @@ std::vector<Shape> MakeShapes(const HardwareSpec& hardware, const Topology& topo
   }
   std::vector<Shape> shapes;
   for (const Algorithm algorithm : Candidates(hardware, topology, op, placements[0])) {
-    Traffic traffic(topology);
+    traffic.Clear();
     Shape shape;
     shape.algorithm = algorithm;
     shape.channels = Channels(hardware, algorithm, placements[0]);
@@ -135,8 +136,8 @@ std::vector<Shape> MakeShapes(const HardwareSpec& hardware, const Topology& topo
   return shapes;
 }
 
-Shape MakeSendShape(const HardwareSpec& hardware, const Topology& topology, uint32_t from, uint32_t to) {
-  Traffic traffic(topology);
+Shape MakeSendShape(const HardwareSpec& hardware, uint32_t from, uint32_t to, Traffic& traffic) {
+  traffic.Clear();
   Shape shape;
   shape.algorithm = Algorithm::kDirect;
   shape.chain = AddSend(from, to, 1.0 / hardware.collective_library.message_network_share, traffic);

@@ -26,9 +26,9 @@ struct Shape {
   int channels = 0;
 };
 
-// Every algorithm that the library has for this operation on these groups.
-[[nodiscard]] std::vector<Shape> MakeShapes(const HardwareSpec& hardware, const Topology& topology, CollectiveOp op,
-                                            const std::vector<std::span<const uint32_t>>& groups);
-[[nodiscard]] Shape MakeSendShape(const HardwareSpec& hardware, const Topology& topology, uint32_t from, uint32_t to);
+// Every algorithm that the library has for this operation on these groups. `scratch`: on the topology; overwritten.
+[[nodiscard]] std::vector<Shape> MakeShapes(const HardwareSpec& hardware, CollectiveOp op,
+                                            const std::vector<std::span<const uint32_t>>& groups, Traffic& scratch);
+[[nodiscard]] Shape MakeSendShape(const HardwareSpec& hardware, uint32_t from, uint32_t to, Traffic& scratch);
 
 }  // namespace simulate

@@ -12,6 +12,11 @@ void Traffic::Add(LinkId link, double bytes) {
   bytes_[link] += bytes;
 }
 
+void Traffic::Clear() {
+  for (const LinkId link : used_) bytes_[link] = 0.0;
+  used_.clear();
+}
+
 Seconds Traffic::AddRoute(VertexId from, VertexId to, double bytes) {
   route_.clear();
   const bool found = topology_.AppendRoute(from, to, &route_);

@@ -17,6 +17,7 @@ class Traffic {
   explicit Traffic(const Topology& topology) : topology_(topology), bytes_(topology.links().size(), 0.0) {}
 
   void Add(LinkId link, double bytes);
+  void Clear();  // in the time that the links in use take, not all of them
   // Along the route between two vertices; returns its latency.
   Seconds AddRoute(VertexId from, VertexId to, double bytes);
   // From one node to another, spread over the NICs that the group uses in each; returns the latency of one way.
