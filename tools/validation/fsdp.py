@@ -35,10 +35,12 @@ def PaperRow(row):
         "training.sequence_length": "{encoder: 512, decoder: 512}" if t5 else row["seq"],
         "training.precision": "bf16_mixed", "training.activation_checkpointing": "full",
         "training.attention": "eager", "training.dropout": 0.1, "training.optimizer": "adamw",
-        "training.optimizer_kernel": "fused" if t5 else "for_loop", "training.runtime": "eager", "training.set_to_none": False,
+        "training.optimizer_kernel": "fused" if t5 else "foreach", "training.runtime": "eager",
         "parallelism.data.strategy": "fsdp", "parallelism.data.sharding": "full_shard",
         "parallelism.data.version": 1, "parallelism.data.backward_prefetch": "pre",
-        "parallelism.data.limit_all_gathers": True, "parallelism.data.pads_gradients": True})
+        "parallelism.data.limit_all_gathers": True})
+    if not t5:  # PyTorch before 2.0: docs/T5_11B_READINGS.md
+        settings.update({"training.set_to_none": False, "parallelism.data.pads_gradients": True})
     expect = {"step_time_s": T5Step(row) if t5 else MinGptStep(row)}
     note = f"{row['value']} TFLOPS per GPU, {note}"
     allocated, active, reserved = (float(x) * GB for x in row["second_value"].split("/"))
