@@ -8,7 +8,7 @@
 //   torch.cuda.Event.record / wait_event   Record(stream) / Wait(stream, event)
 //   event.synchronize()                    HostWait(event)
 //   torch.cuda.synchronize()               Synchronize()
-//   CUDA_LAUNCH_BLOCKING=1                 waits_for_kernels
+//   a profiler that serializes kernels     serial_kernels
 //   dist.all_gather(...) on `stream`       CollectiveFrom(stream, ...): the communicator's own stream waits
 //                                          for `stream`, and the event of the call is returned (Work)
 #pragma once

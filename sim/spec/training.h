@@ -31,7 +31,7 @@ enum class Optimizer : uint8_t { kAdamW, kAdam8bit, kSgd, kMomentum, kAdafactor 
 enum class OptimizerKernel : uint8_t { kFused, kForeach, kForLoop };
 // What the host waits for beside what the framework itself needs: every forward and backward pass (Megatron-LM's timers
 // called torch.cuda.synchronize until August 2022, commit 77efccc); every collective too (NCCL_BLOCKING_WAIT); every kernel
-// too (CUDA_LAUNCH_BLOCKING=1, and profilers that serialize kernels, as CUPTI_ACTIVITY_KIND_KERNEL does).
+// too: the next is prepared beside it and launched when it has ended (profilers that serialize kernels).
 enum class HostWaits : uint8_t { kNever, kPasses, kCollectives, kKernels };
 enum class Runtime : uint8_t { kEager, kCompiled, kCudaGraph, kMegatron, kNeuron };
 

@@ -125,14 +125,16 @@ GPTs with Megatron-DeepSpeed's layers on one node of 8 A100, 1F1B. The source ca
 within every class of hidden size, micro-batch and layout they are linear in layers and micro-batches to the last digit
 (66 classes, 503 rows; the median class is off by 4 millionths). They are what vTrain's predictor composes (src/predictor.py,
 src/trainer.py): one profile of one layer on one GPU, kernels and the gaps between them, repeated, with all-reduce times
-from a table added in between. The profile (profiler/cupti.cpp) is made with CUPTI_ACTIVITY_KIND_KERNEL, which runs one
-kernel at a time: the next is launched when the last has ended. So it is read here: nothing is recomputed (the predictor's last stage does
+from a table added in between. The profile (profiler/cupti.cpp) is made with CUPTI_ACTIVITY_KIND_KERNEL, which serializes
+kernels: inferred from the classes, each of which is what a host gives that prepares the next kernel beside the last and
+launches it when that has ended (CUPTI 13 on an H100 holds the host no longer up: 2.5 us more a kernel). So it is read here:
+nothing is recomputed (the predictor's last stage does
 not, and a further sequence costs a forward and a backward only: at hidden size 2,048 2.0 ms a layer, 167 TFLOPS; with
 recomputation it would be 223, softmax and dropout included); each GPU has a vocabulary of 50,257 / TP, not padded
 (src/model/gpt_modeling.py), hence an odd one without tensor parallelism; the host waits for every kernel.
 Precision and attention are not stated: Megatron's fp16, its fused softmax and dropout of 0.1, as vTrain's model has them.
 Each class hangs on one profiled step, so it carries that step's noise. vTrain's own mean error on these rows: 8.37 %.
-""", single, dict(comments, **{"training.host_waits": "how CUPTI records kernels one by one",
+""", single, dict(comments, **{"training.host_waits": "as CUPTI seems to have run them",
                               "training.activation_checkpointing": "see above"})),
         Table("vtrain_multi", "vTrain: GPTs on 64 to 512 A100", cite.format("ground_truth_multi.csv"), """\
 GPTs trained with microsoft/Megatron-DeepSpeed on up to 64 nodes of 8 A100, InfiniBand of 800 Gb/s a node: 1F1B, full
