@@ -196,6 +196,10 @@ class Checker {
       }
     }
     Ring();
+    if (layout().tensor_overlap && !layout().sequence_parallel) {
+      Diagnostic& d = Error("what overlaps with products are the gathers and scatters of sequence parallelism", "parallelism.tensor_overlap");
+      d.help.push_back("add `sequence_parallel: true`");
+    }
     if (s_.model.positions == Positions::kLearned && t.sequence_length > s_.model.max_position_embeddings) {
       Diagnostic& d = Error("the sequence is longer than the model's table of positions", "training.sequence_length");
       d.label = absl::StrCat("the table has ", s_.model.max_position_embeddings, " rows");

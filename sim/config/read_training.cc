@@ -314,6 +314,7 @@ bool ReadParallelism(ValueReader& value, ParallelismSpec* out) {
     map.Value("data", [&](ValueReader& v) { ReadData(v, &out->data); });
     map.Integer("tensor", 1, kMaxWays, &out->tensor);
     map.Optional("sequence_parallel", &out->sequence_parallel);
+    map.Optional("tensor_overlap", &out->tensor_overlap);
     map.Optional("vocabulary_parallel", &out->vocabulary_parallel);
     map.Optional("gather_logits", &out->gather_logits);
     map.Enum<TensorImplementation>("tensor_implementation",

@@ -86,6 +86,10 @@ class LayerRunner {
   };
   void PlayRing(RingState& ring, size_t k);
   void PlayRun(uint32_t use, const LayerEvent& event, Kernels which);
+  [[nodiscard]] bool OverlapsAt(uint32_t use, uint32_t op, Boundary boundary) const;
+  [[nodiscard]] bool StartPieces(uint32_t use, const LayerEvent& event);
+  [[nodiscard]] bool PlayInPieces(uint32_t use, const LayerEvent& event, const Kernel& kernel);
+  void AwaitPieces();
   [[nodiscard]] bool PutOff(State& state, const Layer& layer, const LayerEvent& event);
   [[nodiscard]] bool PutsOffWeights(const Layer& layer, uint32_t op) const;
   void PlayDeferred(uint32_t use, std::vector<Deferred>& deferred);
@@ -107,6 +111,7 @@ class LayerRunner {
   std::vector<std::vector<std::vector<KernelHandle>>> handles_;  // by layer, operator and direction: its kernels
   bool split_ = false;                                    // the backward being played leaves weight gradients
   bool consuming_ = false;                                // ... and has just met a product that reads what is freed now
+  std::vector<TaskRef> pieces_;                           // passes under way round the tensor-parallel ring
   std::vector<bool> checkpointed_;                        // by use
   std::deque<BufferId> kept_outputs_;                     // logits that Python still has a name for, oldest first
   std::map<std::pair<uint32_t, ForwardMode>, std::vector<LayerEvent>> forward_plans_;

@@ -70,6 +70,7 @@ struct ParallelismSpec {
   DataParallelSpec data;
   int64_t tensor = 1;
   bool sequence_parallel = false;
+  bool tensor_overlap = false;  // products in pieces beside their all_gather or reduce_scatter (parallel/product_pieces.h)
   bool vocabulary_parallel = true;          // the embedding, the head and the loss are divided too
   bool gather_logits = false;               // ... but not the loss: the logits are gathered and every rank computes all of it
   TensorImplementation tensor_implementation = TensorImplementation::kDtensor;

@@ -222,3 +222,28 @@ TEST_CASE("without fused accumulation Megatron adds every gradient to its buffer
   const MemoryTotals memory = MemoryOf(program);
   CHECK(memory.at_begin == memory.at_end);
 }
+
+TEST_CASE("overlapped tensor parallelism: the same products in pieces, beside passes round the ring") {
+  constexpr int64_t kRanks = 4;
+  Scenario s = Megatron(kRanks, true);
+  const Program whole = BuildProgram(s);
+  s.parallelism.tensor_overlap = true;
+  const Program pieces = BuildProgram(s);
+  // Per block the 2 gathers and 2 scatters of the forward pass and the 2 gathers of the backward pass become 3 passes each of a
+  // quarter of the hidden state; the 2 scatters of the backward pass run beside weight gradients as before, the gathers for
+  // those, too. Embedding and head stay as they are.
+  CHECK(CountNamed(pieces, "tensor pass") == 2 * (2 + 2 + 2) * (kRanks - 1));
+  for (const Transfer& t : pieces.transfers) CHECK(t.send_bytes == Bytes(kHidden / kRanks));
+  CHECK(CountCalls(whole, CollectiveOp::kAllGather, kHidden) - CountCalls(pieces, CollectiveOp::kAllGather, kHidden) == 2 * (2 + 2));
+  CHECK(CountCalls(whole, CollectiveOp::kReduceScatter, kHidden) - CountCalls(pieces, CollectiveOp::kReduceScatter, kHidden) == 2 * 2);
+  const auto flops = [](const Program& program) {
+    double sum = 0.0;
+    for (const Instruction& i : program.programs[0].instructions) {
+      if (i.kind == InstructionKind::kKernel) sum += program.kernels[i.object].flops.value();
+    }
+    return sum;
+  };
+  CHECK(flops(pieces) == Approx(flops(whole)));
+  // Each of the 6 products of a block (of qkv, o, w1, w2 forward, of o and w2 backward) is 4 instead of 1.
+  CHECK(CountKind(pieces, InstructionKind::kKernel) - CountKind(whole, InstructionKind::kKernel) == 2 * 6 * (kRanks - 1));
+}

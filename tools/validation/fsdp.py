@@ -196,6 +196,8 @@ def TitanRow(row):
     notes += ["sequence length not printed, torchtitan's 8192"] if not row["seq"] else []
     asynchronous = "async" in row["precision"].lower() or row["id"].endswith("-asynctp")
     notes += ["asynchronous tensor parallelism"] if asynchronous else []
+    if asynchronous and row["tp"] != "1":
+        settings["parallelism.tensor_overlap"] = True
     table = re.search(r"Table \d", row["citation"])
     notes += [table.group(0)] if table else []
     cite = row["citation"].split(" Table")[0]

@@ -60,6 +60,8 @@ def DgxcRow(row):
         "cluster.hardware": "dgx-h100" if row["accelerator"].startswith("H100") else "gb200-nvl72",
         "training.precision": Precision(row), "training.activation_checkpointing": "none",
         "training.attention": "flash", "training.dropout": 0})
+    if row["tp"] != "1" and not row["experts"]:
+        settings["parallelism.tensor_overlap"] = True
     return Row(row["id"], settings, expect, note, exclude, source)
 
 
@@ -68,7 +70,8 @@ def Dgxc(source):
     return [Table("dgxc", "NVIDIA DGX Cloud recipes: Llama 3.1, Nemotron 4, Grok 1 and GPT-3 on H100 and GB200",
                   "NVIDIA DGX Cloud Benchmarking, github.com/NVIDIA/dgxc-benchmarking", """\
 NeMo recipes, iteration time as printed; distributed optimizer. Recomputation is unstated (none presumed), and so is
-sequence parallelism (on with tensor parallelism, NeMo's habit). Grok: dropless, balanced experts presumed.""", rows,
+sequence parallelism (on with tensor parallelism, NeMo's habit). Grok: dropless, balanced experts presumed. The recipes of
+dense models switch tp_comm_overlap on (NeMo nemo/collections/llm/recipes/tp_overlap_configs/userbuffers.py).""", rows,
                   {"training.attention": "Transformer Engine"})]
 
 
@@ -111,6 +114,8 @@ def BridgeRow(row):
     settings.update({
         "cluster.hardware": BRIDGE_HARDWARE[row["accelerator"]], "training.precision": Precision(row),
         "training.activation_checkpointing": "none", "training.attention": "flash", "training.dropout": 0})
+    if row["tp"] != "1":
+        settings["parallelism.tensor_overlap"] = True  # COMM_OVERLAP_CONFIG_MAP of its performance recipes
     step = Int(row, "global_batch") * Int(row, "seq") / (rate * Int(row, "gpus"))
     return Row(row["id"], settings, {"step_time_s": step}, f"{rate:g} tokens/s per GPU; {note}", exclude,
                release)
