@@ -165,7 +165,7 @@ void Survey::TakeMessage(const TraceFile& file, const TraceNode& node) {
 }
 
 // The k-th receive of a tag belongs with the k-th send of that tag.
-void Survey::Match(RankId from, RankId to, MessageChannel& channel) {
+void Survey::Match(RankId from, RankId to, TraceChannel& channel) {
   std::map<int64_t, std::vector<uint32_t>> sends;  // by tag, last first
   for (size_t s = channel.sends.size(); s-- > 0;) sends[channel.sends[s].tag].push_back(static_cast<uint32_t>(s));
   for (const Message& receive : channel.receives) {

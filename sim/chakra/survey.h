@@ -21,7 +21,7 @@ struct Message {
 };
 
 // All messages of one rank to another: in the order in which they are sent, and received.
-struct MessageChannel {
+struct TraceChannel {
   std::vector<Message> sends, receives;
   std::vector<uint32_t> send_of_receive;  // by receive: which send it belongs with
 };
@@ -40,14 +40,14 @@ class Survey {
   // Of a node that communicates; nullptr: nobody knows its group (reported by Take).
   [[nodiscard]] const std::vector<RankId>* Members(const TraceFile& file, const TraceNode& node) const;
   [[nodiscard]] CommunicatorId CommunicatorOf(const std::string& name, const std::vector<RankId>& members) const;
-  [[nodiscard]] const std::map<std::pair<RankId, RankId>, MessageChannel>& channels() const { return channels_; }
+  [[nodiscard]] const std::map<std::pair<RankId, RankId>, TraceChannel>& channels() const { return channels_; }
 
  private:
   void ReadGroupFile(const std::string& path);
   void ReadProcessGroups(const TraceFile& file);
   void TakeCollective(const TraceFile& file, const TraceNode& node);
   void TakeMessage(const TraceFile& file, const TraceNode& node);
-  void Match(RankId from, RankId to, MessageChannel& channel);
+  void Match(RankId from, RankId to, TraceChannel& channel);
   [[nodiscard]] bool Enough(const std::string& kind) { return ++reports_[kind] > 10; }
 
   uint32_t world_;
@@ -57,7 +57,7 @@ class Survey {
   std::map<RankId, std::map<std::string, std::vector<RankId>>> rank_groups_;    // of a file's own metadata
   std::map<GroupKey, CommunicatorId> groups_;                                   // that collectives use
   std::vector<Communicator> communicators_;
-  std::map<std::pair<RankId, RankId>, MessageChannel> channels_;
+  std::map<std::pair<RankId, RankId>, TraceChannel> channels_;
   std::map<RankId, std::string> path_of_rank_;
   std::map<std::string, size_t> reports_;
 };

@@ -18,7 +18,7 @@ namespace {
 
 struct Planned {
   size_t point;
-  Plan plan;
+  RunPlan plan;
 };
 
 std::string Show(const std::vector<Setting>& settings) {

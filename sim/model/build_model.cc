@@ -21,7 +21,7 @@ void MarkOperatorPolicy(Layer& layer) {
   }
 }
 
-Model BuildFamily(const Plan& plan) {
+Model BuildFamily(const LayerPlan& plan) {
   Model model = plan.spec.family == ModelFamily::kT5 ? BuildEncoderDecoder(plan) : BuildDecoder(plan);
   for (const LayerUse& use : model.uses)
     if (use.block) MarkOperatorPolicy(model.layers[use.layer]);
@@ -53,7 +53,7 @@ Flops Layer::forward_flops() const {
   return flops;
 }
 
-void Loss(LayerBuilder& b, const Plan& plan, const Value& logits, LossKernel usual) {
+void Loss(LayerBuilder& b, const LayerPlan& plan, const Value& logits, LossKernel usual) {
   switch (plan.training.loss) {
     case LossImplementation::kComposed: usual = LossKernel::kComposed; break;
     case LossImplementation::kDirect: usual = LossKernel::kDirect; break;

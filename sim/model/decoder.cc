@@ -10,7 +10,7 @@ struct Heads {
 };
 
 // A norm of every head's row of head_dim numbers, one weight for all heads (Qwen 3, OLMo 2 has one per column).
-Value HeadNorm(LayerBuilder& b, const Plan& plan, const std::string& name, const Value& x) {
+Value HeadNorm(LayerBuilder& b, const LayerPlan& plan, const std::string& name, const Value& x) {
   const Value heads{x.index, x.dtype, x.elements() / plan.head_dim(), plan.head_dim()};
   Value y = RmsNorm(b, name, heads);
   y.rows = x.rows;
@@ -19,7 +19,7 @@ Value HeadNorm(LayerBuilder& b, const Plan& plan, const std::string& name, const
 }
 
 // The projections into heads, fused into one product or not, rotated if positions are.
-Heads Project(LayerBuilder& b, const Plan& plan, const Value& x, const Value& local) {
+Heads Project(LayerBuilder& b, const LayerPlan& plan, const Value& x, const Value& local) {
   const int64_t d = plan.head_dim(), q_out = plan.heads() * d, kv_out = plan.key_value_heads() * d;
   LinearOptions options;
   options.bias = plan.spec.attention_bias;
@@ -57,7 +57,7 @@ Heads Project(LayerBuilder& b, const Plan& plan, const Value& x, const Value& lo
 }
 
 // Keys and values of the whole sequence, when each rank has a part of it.
-void GatherKeysAndValues(LayerBuilder& b, const Plan& plan, const Heads& h) {
+void GatherKeysAndValues(LayerBuilder& b, const LayerPlan& plan, const Heads& h) {
   if (plan.slice.context == 1) return;
   Operator& op = b.Add("context_keys_values");
   op.inputs = {h.k.index};
@@ -92,7 +92,7 @@ void BalanceCausal(Operator& op, const AttentionDims& d) {
   }
 }
 
-Value AttentionCore(LayerBuilder& b, const Plan& plan, const Heads& h) {
+Value AttentionCore(LayerBuilder& b, const LayerPlan& plan, const Heads& h) {
   AttentionDims d;
   d.batch = plan.samples();
   d.query_heads = plan.heads();
@@ -126,7 +126,7 @@ Value AttentionCore(LayerBuilder& b, const Plan& plan, const Heads& h) {
   return out;
 }
 
-Value SelfAttention(LayerBuilder& b, const Plan& plan, const Value& x) {
+Value SelfAttention(LayerBuilder& b, const LayerPlan& plan, const Value& x) {
   b.SetPrefix("attention.");
   const Value in = EnterTensorParallel(b, plan, x, plan.tokens());
   const Heads h = Project(b, plan, in, x);
@@ -140,7 +140,7 @@ Value SelfAttention(LayerBuilder& b, const Plan& plan, const Value& x) {
   return y;
 }
 
-Layer Block(const Plan& plan, bool experts, const std::string& name) {
+Layer Block(const LayerPlan& plan, bool experts, const std::string& name) {
   LayerBuilder b(name, plan.numerics);
   const ModelSpec& spec = plan.spec;
   const double p = plan.training.dropout;
@@ -164,7 +164,7 @@ Layer Block(const Plan& plan, bool experts, const std::string& name) {
   return std::move(b).Build();
 }
 
-Layer EmbeddingLayer(const Plan& plan) {
+Layer EmbeddingLayer(const LayerPlan& plan) {
   LayerBuilder b("embedding", plan.numerics);
   Value x = Embedding(b, "embedding", plan.tokens(), plan.vocabulary(), plan.spec.hidden_size, false);
   if (plan.divides_vocabulary()) x = LeaveTensorParallel(b, plan, x);
@@ -177,13 +177,13 @@ Layer EmbeddingLayer(const Plan& plan) {
   return std::move(b).Build();
 }
 
-LossKernel UsualLoss(const Plan& plan) {
+LossKernel UsualLoss(const LayerPlan& plan) {
   if (plan.slice.gather_logits) return LossKernel::kComposed;
   if (plan.megatron() ? plan.slice.divide_vocabulary : plan.divides_vocabulary()) return LossKernel::kVocabularyParallel;
   return plan.spec.family == ModelFamily::kMpt ? LossKernel::kFused : LossKernel::kComposed;
 }
 
-Layer HeadLayer(const Plan& plan) {
+Layer HeadLayer(const LayerPlan& plan) {
   LayerBuilder b("head", plan.numerics);
   const Value x = b.Input("hidden", plan.local_tokens(), plan.spec.hidden_size, plan.numerics.stream);
   const Value normed = Normalize(b, plan, "final_norm", x);
@@ -202,7 +202,7 @@ Layer HeadLayer(const Plan& plan) {
 
 }  // namespace
 
-Value Normalize(LayerBuilder& b, const Plan& plan, const std::string& name, const Value& x) {
+Value Normalize(LayerBuilder& b, const LayerPlan& plan, const std::string& name, const Value& x) {
   if (plan.spec.norm == Norm::kLayerNorm) return LayerNorm(b, name, x, plan.spec.norm_bias);
   if (plan.training.fused_norm || plan.numerics.compiled) return RmsNorm(b, name, x);
   const NormArithmetic arithmetic = plan.training.norm_arithmetic;
@@ -210,7 +210,7 @@ Value Normalize(LayerBuilder& b, const Plan& plan, const std::string& name, cons
   return ComposedRmsNorm(b, name, x, /*keeps_narrow=*/arithmetic == NormArithmetic::kMixed);
 }
 
-Value FeedForward(LayerBuilder& b, const Plan& plan, const Value& x, int64_t intermediate_size) {
+Value FeedForward(LayerBuilder& b, const LayerPlan& plan, const Value& x, int64_t intermediate_size) {
   b.SetPrefix("mlp.");
   const int64_t width = intermediate_size / plan.slice.tensor;
   LinearOptions options;
@@ -239,7 +239,7 @@ Value FeedForward(LayerBuilder& b, const Plan& plan, const Value& x, int64_t int
   return y;
 }
 
-Model BuildDecoder(const Plan& plan) {
+Model BuildDecoder(const LayerPlan& plan) {
   Model model;
   const ModelSpec& spec = plan.spec;
   const bool experts = spec.experts.num_local_experts > 0;

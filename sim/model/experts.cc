@@ -20,7 +20,7 @@ struct Routing {
   int64_t rows = 0;           // that this rank sends to and receives for its experts
 };
 
-Routing RoutingOf(const Plan& plan) {
+Routing RoutingOf(const LayerPlan& plan) {
   const ExpertsSpec& e = plan.spec.experts;
   Routing r;
   r.tokens = plan.local_tokens();
@@ -55,7 +55,7 @@ Value Route(LayerBuilder& b, const Routing& r, const Value& x) {
 }
 
 // Rows in the order of their experts; the gradient adds each token's copies up again.
-Value Permute(LayerBuilder& b, const Plan& plan, const Routing& r, const Value& x) {
+Value Permute(LayerBuilder& b, const LayerPlan& plan, const Routing& r, const Value& x) {
   const MemoryAccess sum = plan.training.fused_permutation ? MemoryAccess::kGather : MemoryAccess::kScatterAdd;
   const Value y = b.NewTensor("permuted", r.tokens * r.chosen, x.columns, x.dtype);
   Operator& op = b.Add("permute");
@@ -79,7 +79,7 @@ Value SortRows(LayerBuilder& b, const std::string& name, const Value& x) {
   return y;
 }
 
-Value Exchange(LayerBuilder& b, const Plan& plan, const std::string& name, Boundary boundary, const Value& x, int64_t rows) {
+Value Exchange(LayerBuilder& b, const LayerPlan& plan, const std::string& name, Boundary boundary, const Value& x, int64_t rows) {
   if (plan.slice.expert == 1) return x;
   const Value y = b.NewTensor(name, rows, x.columns, x.dtype);
   Operator& op = b.Add(name);
@@ -91,7 +91,7 @@ Value Exchange(LayerBuilder& b, const Plan& plan, const std::string& name, Bound
 }
 
 // Back in token order, each token the sum of its experts' results by router weight.
-Value Unpermute(LayerBuilder& b, const Plan& plan, const Routing& r, const Value& x, const Value& weights) {
+Value Unpermute(LayerBuilder& b, const LayerPlan& plan, const Routing& r, const Value& x, const Value& weights) {
   const Value y = b.NewTensor("unpermuted", r.tokens, x.columns, x.dtype);
   Operator& op = b.Add("unpermute");
   op.inputs = {x.index, weights.index};
@@ -123,7 +123,7 @@ Value GroupedLinear(LayerBuilder& b, const std::string& name, const Routing& r, 
 
 }  // namespace
 
-Value ExpertFeedForward(LayerBuilder& b, const Plan& plan, const Value& x) {
+Value ExpertFeedForward(LayerBuilder& b, const LayerPlan& plan, const Value& x) {
   const ModelSpec& spec = plan.spec;
   const Routing r = RoutingOf(plan);
   const int64_t intermediate = spec.experts.moe_intermediate_size > 0 ? spec.experts.moe_intermediate_size : spec.intermediate_size;

@@ -8,7 +8,7 @@
 namespace simulate {
 
 // Everything a builder needs to know.
-struct Plan {
+struct LayerPlan {
   const ModelSpec& spec;
   const TrainingSpec& training;
   const Slice& slice;
@@ -38,25 +38,25 @@ struct Plan {
 };
 
 // Into a column-parallel region. Under sequence parallelism this gathers the sequence: `tokens` rows.
-Value EnterTensorParallel(LayerBuilder& b, const Plan& plan, const Value& x, int64_t tokens);
+Value EnterTensorParallel(LayerBuilder& b, const LayerPlan& plan, const Value& x, int64_t tokens);
 // Out of a row-parallel region: sums over the ranks, under sequence parallelism keeping this rank's rows.
-Value LeaveTensorParallel(LayerBuilder& b, const Plan& plan, const Value& x);
+Value LeaveTensorParallel(LayerBuilder& b, const LayerPlan& plan, const Value& x);
 // Megatron's sequence parallelism keeps the ungathered input of a column-parallel product: call right after
 // the product that reads `gathered`, the result of EnterTensorParallel(`local`).
-void KeepUngathered(LayerBuilder& b, const Plan& plan, const Value& local, const Value& gathered);
+void KeepUngathered(LayerBuilder& b, const LayerPlan& plan, const Value& local, const Value& gathered);
 
-Value Normalize(LayerBuilder& b, const Plan& plan, const std::string& name, const Value& x);
+Value Normalize(LayerBuilder& b, const LayerPlan& plan, const std::string& name, const Value& x);
 // The dense feed-forward part, from norm output to what is added to the residual stream.
-Value FeedForward(LayerBuilder& b, const Plan& plan, const Value& x, int64_t intermediate_size);
+Value FeedForward(LayerBuilder& b, const LayerPlan& plan, const Value& x, int64_t intermediate_size);
 // The same with experts (mixtral, deepseek_v3).
-Value ExpertFeedForward(LayerBuilder& b, const Plan& plan, const Value& x);
+Value ExpertFeedForward(LayerBuilder& b, const LayerPlan& plan, const Value& x);
 // DeepSeek's latent attention, from norm output to what is added to the residual stream.
-Value LatentAttention(LayerBuilder& b, const Plan& plan, const Value& x);
+Value LatentAttention(LayerBuilder& b, const LayerPlan& plan, const Value& x);
 
 // Cross-entropy as training.loss asks for, or else as the model's own code does it; and the trainer's metrics.
-void Loss(LayerBuilder& b, const Plan& plan, const Value& logits, LossKernel usual);
+void Loss(LayerBuilder& b, const LayerPlan& plan, const Value& logits, LossKernel usual);
 
-[[nodiscard]] Model BuildDecoder(const Plan& plan);         // gpt2, gpt_neox, mpt, llama, mixtral, deepseek_v3
-[[nodiscard]] Model BuildEncoderDecoder(const Plan& plan);  // t5
+[[nodiscard]] Model BuildDecoder(const LayerPlan& plan);         // gpt2, gpt_neox, mpt, llama, mixtral, deepseek_v3
+[[nodiscard]] Model BuildEncoderDecoder(const LayerPlan& plan);  // t5
 
 }  // namespace simulate

@@ -34,7 +34,7 @@ std::pair<Value, Value> KeysAndValues(LayerBuilder& b, const Value& kv, const Va
   return {k, v};
 }
 
-Value Queries(LayerBuilder& b, const Plan& plan, const Value& in) {
+Value Queries(LayerBuilder& b, const LayerPlan& plan, const Value& in) {
   const LatentAttentionSpec& l = plan.spec.latent_attention;
   const int64_t head = l.qk_nope_head_dim + l.qk_rope_head_dim;
   Value q = in;
@@ -45,7 +45,7 @@ Value Queries(LayerBuilder& b, const Plan& plan, const Value& in) {
 
 }  // namespace
 
-Value LatentAttention(LayerBuilder& b, const Plan& plan, const Value& x) {
+Value LatentAttention(LayerBuilder& b, const LayerPlan& plan, const Value& x) {
   const LatentAttentionSpec& l = plan.spec.latent_attention;
   b.SetPrefix("attention.");
   const Value in = EnterTensorParallel(b, plan, x, plan.tokens());

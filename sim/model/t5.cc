@@ -15,7 +15,7 @@ namespace {
 constexpr int kBucketKernels = 20;           // small elementwise kernels of _relative_position_bucket
 
 struct Stack {
-  const Plan& plan;
+  const LayerPlan& plan;
   bool decoder = false;
   int64_t length = 0;          // of this stack's own sequence
   int64_t encoder_length = 0;
@@ -55,7 +55,7 @@ Value NoBias(LayerBuilder& b, const Stack& stack) {
   return zeros;
 }
 
-Value AttentionCore(LayerBuilder& b, const Plan& plan, const AttentionDims& d, const Value& q, const Value& k, const Value& v,
+Value AttentionCore(LayerBuilder& b, const LayerPlan& plan, const AttentionDims& d, const Value& q, const Value& k, const Value& v,
                     ScoreBias bias, bool cross) {
   const bool sdpa = plan.training.attention == AttentionImplementation::kSdpa;
   const bool fused = plan.training.attention == AttentionImplementation::kMemoryEfficient || (sdpa && cross);
@@ -72,7 +72,7 @@ Value AttentionCore(LayerBuilder& b, const Plan& plan, const AttentionDims& d, c
 // T5Attention with its norm, dropout and residual add. `memory`: the encoder's output, for cross-attention.
 Value Attention(LayerBuilder& b, const Stack& stack, const std::string& prefix, const Value& x, const std::optional<Value>& memory,
                 const std::optional<Value>& given_bias, Value* bias_made) {
-  const Plan& plan = stack.plan;
+  const LayerPlan& plan = stack.plan;
   const int64_t width = plan.heads() * plan.head_dim();
   b.SetPrefix(prefix);
   const Value normed = Norm(b, "norm", x);
@@ -103,7 +103,7 @@ Value Attention(LayerBuilder& b, const Stack& stack, const std::string& prefix, 
 }
 
 Value FeedForwardPart(LayerBuilder& b, const Stack& stack, const Value& x) {
-  const Plan& plan = stack.plan;
+  const LayerPlan& plan = stack.plan;
   const int64_t width = plan.spec.intermediate_size / plan.slice.tensor;
   b.SetPrefix("feed_forward.");
   const Value in = EnterTensorParallel(b, plan, Norm(b, "norm", x), stack.tokens());
@@ -121,7 +121,7 @@ Value FeedForwardPart(LayerBuilder& b, const Stack& stack, const Value& x) {
 }
 
 Layer Block(const Stack& stack, bool first) {
-  const Plan& plan = stack.plan;
+  const LayerPlan& plan = stack.plan;
   LayerBuilder b(std::string(stack.name()) + (first ? "first_block" : "block"), plan.numerics);
   const DType type = plan.numerics.stream;
   Value x = b.Input("hidden", plan.Local(stack.tokens()), plan.spec.hidden_size, type);
@@ -145,7 +145,7 @@ Layer Block(const Stack& stack, bool first) {
 }
 
 Layer EmbeddingLayer(const Stack& stack) {
-  const Plan& plan = stack.plan;
+  const LayerPlan& plan = stack.plan;
   LayerBuilder b(std::string(stack.name()) + "embedding", plan.numerics);
   Value x = Embedding(b, "shared", stack.tokens(), plan.vocabulary(), plan.spec.hidden_size, stack.decoder);
   if (plan.divides_vocabulary()) x = LeaveTensorParallel(b, plan, x);
@@ -155,7 +155,7 @@ Layer EmbeddingLayer(const Stack& stack) {
 }
 
 Layer EncoderEnd(const Stack& stack) {
-  const Plan& plan = stack.plan;
+  const LayerPlan& plan = stack.plan;
   LayerBuilder b("encoder.final_norm", plan.numerics);
   const Value x = b.Input("hidden", plan.Local(stack.tokens()), plan.spec.hidden_size, plan.numerics.stream);
   Value y = Dropout(b, "dropout", Norm(b, "final_norm", x), plan.training.dropout);
@@ -165,7 +165,7 @@ Layer EncoderEnd(const Stack& stack) {
 }
 
 Layer Head(const Stack& stack) {
-  const Plan& plan = stack.plan;
+  const LayerPlan& plan = stack.plan;
   LayerBuilder b("head", plan.numerics);
   const Value x = b.Input("hidden", plan.Local(stack.tokens()), plan.spec.hidden_size, plan.numerics.stream);
   Value y = Dropout(b, "dropout", Norm(b, "final_norm", x), plan.training.dropout);
@@ -185,7 +185,7 @@ Layer Head(const Stack& stack) {
 
 }  // namespace
 
-Model BuildEncoderDecoder(const Plan& plan) {
+Model BuildEncoderDecoder(const LayerPlan& plan) {
   Model model;
   const int64_t encoder_length = plan.length();
   const int64_t decoder_length =

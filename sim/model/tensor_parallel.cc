@@ -6,7 +6,7 @@
 
 namespace simulate {
 
-Value EnterTensorParallel(LayerBuilder& b, const Plan& plan, const Value& x, int64_t tokens) {
+Value EnterTensorParallel(LayerBuilder& b, const LayerPlan& plan, const Value& x, int64_t tokens) {
   if (plan.slice.tensor == 1) return x;
   Value y = x;
   if (plan.slice.sequence_parallel) y = b.NewTensor("gathered", tokens, x.columns, x.dtype);
@@ -19,7 +19,7 @@ Value EnterTensorParallel(LayerBuilder& b, const Plan& plan, const Value& x, int
   return y;
 }
 
-Value LeaveTensorParallel(LayerBuilder& b, const Plan& plan, const Value& x) {
+Value LeaveTensorParallel(LayerBuilder& b, const LayerPlan& plan, const Value& x) {
   if (plan.slice.tensor == 1) return x;
   Value y = x;
   if (plan.slice.sequence_parallel) y = b.NewTensor("scattered", plan.Local(x.rows), x.columns, x.dtype);
@@ -32,7 +32,7 @@ Value LeaveTensorParallel(LayerBuilder& b, const Plan& plan, const Value& x) {
   return y;
 }
 
-void KeepUngathered(LayerBuilder& b, const Plan& plan, const Value& local, const Value& gathered) {
+void KeepUngathered(LayerBuilder& b, const LayerPlan& plan, const Value& local, const Value& gathered) {
   if (!plan.megatron() || local.index == gathered.index) return;
   Operator& op = b.last();
   std::replace(op.saved.begin(), op.saved.end(), gathered.index, local.index);

@@ -17,8 +17,8 @@ std::pair<double, Seconds> Goodput(const ReliabilitySpec& reliability, int64_t n
   return {interval / (interval + checkpoint) / (1.0 + lost), Seconds(interval)};
 }
 
-Plan PlanRun(const Scenario& scenario, const Report& report) {
-  Plan plan;
+RunPlan PlanRun(const Scenario& scenario, const Report& report) {
+  RunPlan plan;
   plan.steps = std::ceil(scenario.training.tokens / report.tokens);
   std::tie(plan.goodput, plan.checkpoint_interval) = Goodput(scenario.reliability, report.nodes);
   const double hours = plan.steps * report.step_time.value() / plan.goodput / 3600.0;

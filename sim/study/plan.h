@@ -15,7 +15,7 @@
 
 namespace simulate {
 
-struct Plan {
+struct RunPlan {
   double steps = 0.0;
   double days = 0.0;
   double goodput = 1.0;
@@ -26,7 +26,7 @@ struct Plan {
 };
 
 // REQUIRES: the report is of a run that fits; training.tokens > 0.
-[[nodiscard]] Plan PlanRun(const Scenario& scenario, const Report& report);
+[[nodiscard]] RunPlan PlanRun(const Scenario& scenario, const Report& report);
 
 // Goodput and the interval that it holds for.
 [[nodiscard]] std::pair<double, Seconds> Goodput(const ReliabilitySpec& reliability, int64_t nodes);

@@ -65,7 +65,7 @@ TEST_CASE("a run's days and dollars") {
   report.nodes = 2;
   report.tokens = 1e6;
   report.step_time = Seconds(10.0);
-  const Plan plan = PlanRun(scenario, report);
+  const RunPlan plan = PlanRun(scenario, report);
   CHECK(plan.steps == 1000.0);
   CHECK(plan.days == Approx(1e4 / 86400.0));
   CHECK(plan.dollars == Approx(200.0));
