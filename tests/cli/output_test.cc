@@ -215,10 +215,10 @@ TEST_CASE("progress with rate and time left is for a terminal only") {
     return;
   }
   // A sweep that ends within a second says nothing, so it is made longer.
-  box.Write("long.yaml", std::string(kSmall) + "sweep: {training.micro_batch_size: [1, 2, 3, 4], training.sequence_length: "
+  box.Write("long.yaml", std::string(kSmall) + "sweep: {training.micro_batch_size: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16], training.sequence_length: "
                          "[" + [] { std::string s = "4"; for (int i = 2; i < 250; ++i) s += ", " + std::to_string(4 * i); return s; }() + "]}\n");
   const Outcome shown = box.Shell("script -qec \"$simulate long.yaml --csv --threads 1 >/dev/null\" /dev/null");
-  CHECK_THAT(shown.out, Contains("point ") && Contains(" of 996, ") && Contains(" a second, ") && Contains(" s left"));
+  CHECK_THAT(shown.out, Contains("point ") && Contains(" of 3984, ") && Contains(" a second, ") && Contains(" s left"));
 }
 
 }  // namespace
