@@ -24,7 +24,7 @@ HardwareSpec Rails() {
   h.fabric.topology = FabricTopology::kRailOptimized;
   h.fabric.link = {"infiniband", BytesPerSecond(), Microseconds(2.7), 1.0, Confidence::kCoarse, ""};
   h.fabric.levels = {{"su", 32, 1.0}, {"spine", 0, 1.0}};
-  h.library = DefaultLibrary(LibraryKind::kNccl);
+  h.collective_library = DefaultLibrary(LibraryKind::kNccl);
   return h;
 }
 
