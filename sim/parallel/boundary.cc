@@ -51,16 +51,20 @@ void EmitBoundary(Environment& env, const Operator& op, bool backward) {
   env.writer.Wait(env.wiring.compute, StartBoundary(env, op, backward));
 }
 
+TaskRef StartExchange(Environment& env, const Channel& channel, const char* name, Bytes bytes) {
+  if (channel.size == 1) return {};
+  const Transfer pass{.communicator = channel.communicator, .send_offset = 1, .send_bytes = bytes, .receive_offset = -1,
+                      .receive_bytes = bytes};
+  const TaskRef task = env.writer.ExchangeFrom(env.wiring.compute, channel.stream, name, pass);
+  if (env.scenario.training.host_waits >= HostWaits::kCollectives) env.writer.HostWait({task});
+  return task;
+}
+
 TaskRef StartRing(Environment& env, const RingAction& action) {
   const Channel& channel = env.wiring.context;
   if (action.kind == RingAction::Kind::kGather) return Start(env, channel, "context all_gather", CollectiveOp::kAllGather, action.bytes);
-  if (channel.size == 1) return {};
   const char* const name = action.what == RingPayload::kKeysAndValues ? "context keys and values" : "context gradients";
-  const Transfer pass{.communicator = channel.communicator, .send_offset = 1, .send_bytes = action.bytes, .receive_offset = -1,
-                      .receive_bytes = action.bytes};
-  const TaskRef task = env.writer.ExchangeFrom(env.wiring.compute, channel.stream, name, pass);
-  if (env.scenario.training.host_waits == HostWaits::kCollectives) env.writer.HostWait({task});
-  return task;
+  return StartExchange(env, channel, name, action.bytes);
 }
 
 TaskRef StartGatherAgain(Environment& env, const Operator& op) {

@@ -12,6 +12,9 @@ namespace simulate {
 // ... and lets the compute stream wait for it.
 void EmitBoundary(Environment& environment, const Operator& op, bool backward);
 
+// One pass round a channel's ring, to the next rank and from the one before; issued like a boundary's collective.
+[[nodiscard]] TaskRef StartExchange(Environment& environment, const Channel& channel, const char* name, Bytes bytes);
+
 // Issues a pass or a gather of ring attention from the compute stream, which does not wait yet.
 [[nodiscard]] TaskRef StartRing(Environment& environment, const RingAction& action);
 

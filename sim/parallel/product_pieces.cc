@@ -1,5 +1,7 @@
 #include "sim/parallel/product_pieces.h"
 
+#include "sim/parallel/boundary.h"
+
 namespace simulate {
 
 KernelWork PieceOf(const KernelWork& product, int64_t pieces) {
@@ -13,10 +15,7 @@ KernelWork PieceOf(const KernelWork& product, int64_t pieces) {
 
 TaskRef StartPass(Environment& env, Bytes activation) {
   const Channel& channel = env.wiring.tensor;
-  const Bytes bytes = DivCeil(activation, static_cast<int64_t>(channel.size));
-  const Transfer pass{.communicator = channel.communicator, .send_offset = 1, .send_bytes = bytes, .receive_offset = -1,
-                      .receive_bytes = bytes};
-  return env.writer.ExchangeFrom(env.wiring.compute, channel.stream, "tensor pass", pass);
+  return StartExchange(env, channel, "tensor pass", DivCeil(activation, static_cast<int64_t>(channel.size)));
 }
 
 }  // namespace simulate
