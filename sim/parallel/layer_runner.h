@@ -86,6 +86,7 @@ class LayerRunner {
   };
   void PlayRing(RingState& ring, size_t k);
   void PlayRun(uint32_t use, const LayerEvent& event, Kernels which);
+  // product_pieces.cc: tensor_overlap
   [[nodiscard]] bool OverlapsAt(uint32_t use, uint32_t op, Boundary boundary) const;
   [[nodiscard]] bool StartPieces(uint32_t use, const LayerEvent& event);
   [[nodiscard]] bool PlayInPieces(uint32_t use, const LayerEvent& event, const Kernel& kernel);
