@@ -118,6 +118,7 @@ void ReadCheckpointing(ValueReader& value, TrainingSpec* out) {
     map.Value("policy", [&](ValueReader& v) { ReadPolicy(v, &out->activation_checkpointing); }, true);
     map.Integer("every", 1, 100'000, &out->checkpoint_every);
     map.Optional("head", &out->checkpoint_head);
+    if (bool stops = false; map.Optional("early_stop", &stops)) out->checkpoint_early_stop = stops;
     map.Optional("offload", &out->offload_activations);
   });
 }

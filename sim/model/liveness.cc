@@ -153,6 +153,7 @@ std::vector<bool> KeptBy(const Layer& layer, ForwardMode mode) {
     case ForwardMode::kSelective: return KeptAfterForward(layer, true);
     case ForwardMode::kKeepSaved:
     case ForwardMode::kRecompute:
+    case ForwardMode::kRecomputeAll:
     case ForwardMode::kRecomputeRest: return KeptAfterForward(layer, false);
   }
   return {};
@@ -163,8 +164,9 @@ std::vector<bool> KeptBy(const Layer& layer, ForwardMode mode) {
 std::vector<LayerEvent> ForwardEvents(const Layer& layer, ForwardMode mode) {
   const auto count = static_cast<uint32_t>(layer.tensors.size());
   const bool first_time = mode == ForwardMode::kKeepNothing || mode == ForwardMode::kKeepSelected;
-  const bool recompute = mode == ForwardMode::kRecompute || mode == ForwardMode::kRecomputeRest;
-  const uint32_t end = recompute ? RecomputedOperators(layer) : static_cast<uint32_t>(layer.operators.size());
+  const bool stops_early = mode == ForwardMode::kRecompute || mode == ForwardMode::kRecomputeRest;
+  const bool recompute = stops_early || mode == ForwardMode::kRecomputeAll;
+  const uint32_t end = stops_early ? RecomputedOperators(layer) : static_cast<uint32_t>(layer.operators.size());
 
   std::vector<bool> keep = KeptBy(layer, mode);
   std::vector<bool> made_before(count, false);  // a recomputation finds the layer's outputs made
@@ -172,8 +174,9 @@ std::vector<LayerEvent> ForwardEvents(const Layer& layer, ForwardMode mode) {
   const std::vector<bool> found = made_before;
   for (TensorIndex t : layer.outputs) {
     SIM_CHECK(first_time || keep[t] == false || layer.outputs[0] != t, layer.name, " saves its own output");
-    keep[t] = true;
-    made_before[t] = recompute;
+    const bool dropped = mode == ForwardMode::kRecomputeAll && layer.outputs[0] == t;  // the first one went with its reader
+    keep[t] = !dropped;
+    made_before[t] = recompute && !dropped;
   }
   for (const Operator& op : layer.after_backward)
     for (TensorIndex t : op.inputs) keep[t] = true;

@@ -9,7 +9,8 @@
 //              backward has read it; what an operator saved is freed once its own backward has run;
 //   checkpoint a checkpointed forward keeps only the layer's inputs; recomputation is a forward that stops
 //              as soon as the last saved tensor is there again (torch.utils.checkpoint, use_reentrant=False,
-//              early_stop: a last operator that saves inputs only does not launch its kernels).
+//              early_stop: a last operator that saves inputs only does not launch its kernels), or, before PyTorch 2.1 and
+//              in reentrant implementations (Megatron-LM, DeepSpeed), with the layer's end.
 //
 // Storage is named by slots, unique within one layer and the same in all passes over one use:
 //   [0, T)        the layer's tensors (T = layer.tensors.size())
@@ -66,6 +67,7 @@ enum class ForwardMode : uint8_t {
   kKeepSaved,    // an ordinary forward
   kKeepNothing,  // the forward of a checkpointed layer
   kRecompute,    // its recomputation: keeps what is saved, stops early; outputs are not made again
+  kRecomputeAll, // its recomputation to the end: outputs[0] is made again and dropped
   kKeepSelected, // the forward of a layer checkpointed by operators: keeps the outputs of `kept_by_operator_policy`
   kRecomputeRest,// and its recomputation, which finds those outputs made
   kSelective,    // an ordinary forward that drops what `recomputed_selectively` operators saved

@@ -43,7 +43,8 @@ ForwardMode ForwardModeOf(const TrainingSpec& training, bool checkpointed) {
 }
 
 ForwardMode RecomputeModeOf(const TrainingSpec& training) {
-  return training.activation_checkpointing == Checkpointing::kFull ? ForwardMode::kRecompute : ForwardMode::kRecomputeRest;
+  if (training.activation_checkpointing != Checkpointing::kFull) return ForwardMode::kRecomputeRest;
+  return StopsEarly(training) ? ForwardMode::kRecompute : ForwardMode::kRecomputeAll;
 }
 
 LayerRunner::LayerRunner(Environment& environment, DataParallel& data_parallel)

@@ -67,6 +67,7 @@ struct TrainingSpec {
   Checkpointing activation_checkpointing = Checkpointing::kNone;
   int64_t checkpoint_every = 1;             // every k-th block
   bool checkpoint_head = false;             // full: final norm and head are recomputed too
+  std::optional<bool> checkpoint_early_stop;  // full: what follows a block's last saved tensor is not recomputed; see StopsEarly
   AttentionImplementation attention = AttentionImplementation::kFlash;
   bool fused_norm = true;                   // false: RMSNorm from elementwise calls, as LLaMA's own code writes it
   NormArithmetic norm_arithmetic = NormArithmetic::kFp32;  // ... in which type
@@ -86,5 +87,12 @@ struct TrainingSpec {
   bool fused_accumulation = true;           // Megatron runtime: weight-gradient products add into the gradient buffer
   double tokens = 0.0;                      // length of the whole run; 0: not stated
 };
+
+// Whether the recomputation of a block ends with its last saved tensor, so that without dropout the block's last product is
+// not repeated: torch.utils.checkpoint from PyTorch 2.1 on (early_stop, use_reentrant=False), and whatever compiles the step
+// and drops what nobody reads. Earlier ones, reentrant ones, Megatron-LM's, DeepSpeed's and Transformer Engine's run it all.
+[[nodiscard]] inline bool StopsEarly(const TrainingSpec& training) {
+  return training.checkpoint_early_stop.value_or(training.runtime != Runtime::kMegatron);
+}
 
 }  // namespace simulate
