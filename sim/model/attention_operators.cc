@@ -1,4 +1,5 @@
 // Attention: one fused kernel, or matmul, softmax, matmul on the whole score matrix.
+#include "sim/base/check.h"
 #include "sim/model/operators.h"
 
 namespace simulate {
@@ -64,6 +65,14 @@ Value BatchedMatmul(LayerBuilder& b, const std::string& name, Value left, Value 
   return y;
 }
 
+// Megatron-LM scales inside the product (baddbmm with alpha = 1 / norm_factor); PyTorch's formula for its gradients multiplies
+// both by alpha afterwards (derivatives.yaml: maybe_multiply).
+void ScaleInProduct(Operator& op, const Value& left, const Value& right) {
+  SIM_CHECK(op.backward.size() == 2, "a product has two gradients");
+  op.backward.insert(op.backward.begin() + 1, ElementwiseKernel("scores.right_scale", right, 1, HostCall::kInner));
+  op.backward.push_back(ElementwiseKernel("scores.left_scale", left, 1, HostCall::kInner));
+}
+
 // Megatron-LM's softmax for causal scores (megatron/fused_kernels/scaled_upper_triang_masked_softmax.h) is one kernel each
 // way, which reads the lower triangle only.
 Value TriangularSoftmax(LayerBuilder& b, const Value& scores) {
@@ -73,9 +82,8 @@ Value TriangularSoftmax(LayerBuilder& b, const Value& scores) {
   op.inputs = {scores.index};
   op.outputs = {y.index};
   op.saved = {y.index};
-  // Its autograd.Function is written in Python, makes a tensor of the scale, and the dropout after it swaps the state of the
-  // random numbers there and back (get_cuda_rng_tracker().fork()): some fifteen calls that launch nothing.
-  op.forward_views = 15;
+  // Its autograd.Function is written in Python and makes a tensor of the scale.
+  op.forward_views = 5;
   op.backward_views = 5;
   op.forward = {MemoryKernel("softmax", MemoryAccess::kSoftmax, scores.dtype, scores.rows, scores.columns, half, scores.bytes(),
                              HostCall::kOperator)};
@@ -309,6 +317,7 @@ Value UnfusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, 
   if (copy) left = HeadsFirst(b, "query_heads", left);
   if (copy) right = HeadsFirst(b, "key_heads", right, MemoryAccess::kTransposeInner);
   Value scores = BatchedMatmul(b, "scores", left, right, heads, d.query_length, d.key_length, d.head_dim, bias.math);
+  if (strided) ScaleInProduct(b.last(), left, right);
   if (torch_softmax) scores = Cast(b, "scores_fp32", scores, DType::kFp32);
   if (!bias.math && !fused) scores = Scale(b, "score_scale", scores);
   if (bias.present) scores = AddBias(b, d, scores, bias, added, !bias.masked);
@@ -317,6 +326,8 @@ Value UnfusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, 
   Value weights = triangular ? TriangularSoftmax(b, scores) : Softmax(b, scores);
   if (torch_softmax) weights = Cast(b, "softmax_16bit", weights, type);
   if (bias.math) MakeSafe(b, scores);
+  // The dropout after it swaps the state of the random numbers there and back (get_cuda_rng_tracker().fork()).
+  if (megatron && strided) b.last().forward_views += 10;
   weights = Dropout(b, "attention_dropout", weights, dropout);
   if (copy) values = HeadsFirst(b, "value_heads", values);
   Value out = BatchedMatmul(b, "attention", weights, values, heads, d.query_length, value_dim, d.key_length, bias.math);

@@ -203,6 +203,9 @@ TEST_CASE("Megatron's softmax kernel wants whole blocks of rows") {
     CHECK(CountNamed(program, "causal_mask") == 2 * in_torch);            // forward and backward
     CHECK(CountNamed(program, "softmax.backward_product") == in_torch);   // torch's backward is two kernels, Megatron's one
     CHECK(CountNamed(program, "softmax") == 2);
+    // Either way the scores' product scales (baddbmm), and so does the gradient of each of its operands.
+    CHECK(CountNamed(program, "scores.right_scale") == 2);
+    CHECK(CountNamed(program, "scores.left_scale") == 2);
   }
 }
 
