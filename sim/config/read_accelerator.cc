@@ -59,6 +59,7 @@ void ReadCalibration(MapReader& r, Calibration* c) {
   r.Enum("confidence", kConfidences, &c->confidence);
   r.Optional("source", &c->source);
   r.Optional("launch_gap", &c->launch_gap);
+  r.Optional("traced_gap", &c->traced_gap);
   r.Map("gemm", [&](MapReader& m) { ReadGemm(m, &c->gemm); });
   r.Map("attention", [&](MapReader& m) {
     for (int i = 0; i < kCalibratedAttentionKernels; ++i) {

@@ -304,8 +304,9 @@ bool ReadTraining(ValueReader& value, bool encoder_decoder, TrainingSpec* out, i
                         {{"never", HostWaits::kNever},
                          {"passes", HostWaits::kPasses},
                          {"collectives", HostWaits::kCollectives},
-                         {"kernels", HostWaits::kKernels}},
+                         {"layers", HostWaits::kLayers}},
                         &out->host_waits);
+    map.Optional("traced_kernels", &out->traced_kernels);
     map.Number("tokens", 0, 1e18, &out->tokens);
   });
 }

@@ -78,7 +78,7 @@ StepTotals TotalsOf(const Scenario& scenario, const Model& model, const Layout& 
 template <typename Write>
 uint32_t WriteRank(ProgramBuilder& program, const Scenario& scenario, const Model& model, const Layout& layout,
                    const Wiring& wires, const std::vector<uint32_t>& uses, const Write& write) {
-  StepWriter writer(program, scenario.training.host_waits == HostWaits::kKernels);
+  StepWriter writer(program);
   Environment environment{.scenario = scenario, .model = model, .layout = layout, .wiring = wires, .uses = uses,
                           .parameters = ParameterTable(model, uses), .writer = writer};
   write(environment, *MakeDataParallel(environment));

@@ -289,6 +289,7 @@ void LayerRunner::Forward(int64_t micro_batch, uint32_t use) {
   Play(state, use, ForwardPlan(where.layer, mode));
   if (mode == ForwardMode::kKeepNothing) InputToHost(state, use);
   data_parallel_.AfterForward(use);
+  if (env_.scenario.training.host_waits == HostWaits::kLayers) env_.writer.Synchronize();
 
   // The hidden state moves on, unless the next use starts from tokens or lives on another rank.
   const uint32_t next = use + 1;
@@ -419,6 +420,7 @@ void LayerRunner::Backward(int64_t micro_batch, uint32_t use, bool split) {
   HandGradientsOver(micro_batch, use, state, pass);
   FreeAllBut(state, env_.model.layers[where.layer].after_backward);
   data_parallel_.AfterBackward(use);
+  if (env_.scenario.training.host_waits == HostWaits::kLayers) writer.Synchronize();
   if (use == env_.uses.front()) RunAfterBackward(micro_batch);
 }
 

@@ -1,7 +1,6 @@
 #include "sim/parallel/writer.h"
 
 #include <algorithm>
-#include <array>
 
 namespace simulate {
 
@@ -22,13 +21,7 @@ TaskRef StepWriter::Kernel(StreamId stream, std::string_view name, const KernelW
 }
 
 TaskRef StepWriter::Kernel(StreamId stream, KernelHandle kernel, HostCall host) {
-  if (serial_kernels_ && last_kernel_.valid()) {
-    rank_.HostWork(host);
-    rank_.HostWait(std::array{last_kernel_});
-    host = HostCall::kNone;
-  }
-  last_kernel_ = Launched(stream, rank_.Kernel(stream, kernel, host, State(stream).pending));
-  return last_kernel_;
+  return Launched(stream, rank_.Kernel(stream, kernel, host, State(stream).pending));
 }
 
 TaskRef StepWriter::CollectiveFrom(StreamId from, StreamId communicator_stream, std::string_view name,

@@ -8,7 +8,6 @@
 //   torch.cuda.Event.record / wait_event   Record(stream) / Wait(stream, event)
 //   event.synchronize()                    HostWait(event)
 //   torch.cuda.synchronize()               Synchronize()
-//   a profiler that serializes kernels     serial_kernels
 //   dist.all_gather(...) on `stream`       CollectiveFrom(stream, ...): the communicator's own stream waits
 //                                          for `stream`, and the event of the call is returned (Work)
 #pragma once
@@ -27,8 +26,7 @@ using Event = std::vector<TaskRef>;
 
 class StepWriter {
  public:
-  StepWriter(ProgramBuilder& program, bool serial_kernels)
-      : program_(program), rank_(program), serial_kernels_(serial_kernels) {}
+  explicit StepWriter(ProgramBuilder& program) : program_(program), rank_(program) {}
 
   [[nodiscard]] ProgramBuilder& program() { return program_; }
   void SetPhase(Phase phase) { phase_ = phase; rank_.SetPhase(phase); }
@@ -82,8 +80,6 @@ class StepWriter {
   RankProgramBuilder rank_;
   Phase phase_ = Phase::kSetup;
   std::vector<StreamState> streams_;
-  bool serial_kernels_;  // a kernel is launched when the one before it has ended
-  TaskRef last_kernel_;
 };
 
 }  // namespace simulate

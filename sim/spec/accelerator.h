@@ -70,6 +70,7 @@ struct Calibration {
   Confidence confidence = Confidence::kCoarse;
   std::string source;
   Seconds launch_gap;               // between two kernels of one stream that are both enqueued
+  Seconds traced_gap;               // beyond it, where a tracer serializes kernels (training.traced_kernels)
   GemmCalibration gemm;
   std::array<std::array<AttentionCalibration, 2>, kCalibratedAttentionKernels> attention;  // by kernel; forward, backward
   MemoryCalibration memory;

@@ -30,9 +30,9 @@ enum class Optimizer : uint8_t { kAdamW, kAdam8bit, kSgd, kMomentum, kAdafactor 
 // kForLoop: tensor by tensor, an operator a pass (torch.optim's default before 2.0; Composer's DecoupledAdamW).
 enum class OptimizerKernel : uint8_t { kFused, kForeach, kForLoop };
 // What the host waits for beside what the framework itself needs: every forward and backward pass (Megatron-LM's timers
-// called torch.cuda.synchronize until August 2022, commit 77efccc); every collective too (NCCL_BLOCKING_WAIT); every kernel
-// too: the next is prepared beside it and launched when it has ended (profilers that serialize kernels).
-enum class HostWaits : uint8_t { kNever, kPasses, kCollectives, kKernels };
+// called torch.cuda.synchronize until August 2022, commit 77efccc); every collective too (NCCL_BLOCKING_WAIT); both ends of
+// every layer too (a profiler that reads its buffers there).
+enum class HostWaits : uint8_t { kNever, kPasses, kCollectives, kLayers };
 enum class Runtime : uint8_t { kEager, kCompiled, kCudaGraph, kMegatron, kNeuron };
 
 // Where each tensor lives and what the multipliers see. `name` is the preset it came from.
@@ -83,6 +83,7 @@ struct TrainingSpec {
   bool offload_activations = false;         // checkpointed blocks' inputs wait in the host's memory
   LoraSpec lora;
   HostWaits host_waits = HostWaits::kNever;
+  bool traced_kernels = false;              // by a tracer that serializes them: Calibration::traced_gap between two
   bool set_to_none = true;                  // zero_grad frees gradients; false (PyTorch's default before 2.0): keeps and zeroes them
   bool fused_accumulation = true;           // Megatron runtime: weight-gradient products add into the gradient buffer
   double tokens = 0.0;                      // length of the whole run; 0: not stated

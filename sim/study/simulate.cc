@@ -64,6 +64,13 @@ std::vector<PathShare> PathOf(const Simulation& simulation, const Topology& topo
   return shares;
 }
 
+// As this run sees it: a tracer leaves wider gaps between kernels.
+AcceleratorSpec AcceleratorOf(const Scenario& scenario) {
+  AcceleratorSpec accelerator = scenario.hardware.accelerator;
+  if (scenario.training.traced_kernels) accelerator.calibration.launch_gap += accelerator.calibration.traced_gap;
+  return accelerator;
+}
+
 }  // namespace
 
 bool CheckLinks(const std::vector<Scenario>& points, Diagnostics& diagnostics) {
@@ -95,7 +102,7 @@ Topology TopologyOf(const Scenario& scenario) {
 Simulation Simulate(const Scenario& scenario, const SimulationOptions& options) {
   Simulation result;
   result.program = BuildProgram(scenario);
-  const AcceleratorSpec& accelerator = scenario.hardware.accelerator;
+  const AcceleratorSpec accelerator = AcceleratorOf(scenario);
   const std::vector<LinkChange> changes = LinkChanges(scenario.perturb);
   const Topology topology(scenario.hardware, scenario.gpus, changes);
   const KernelModel kernels(accelerator, scenario.gpus, HostSideOf(scenario.hardware.node));

@@ -187,10 +187,10 @@ TEST_CASE("what the host waits for") {
   s.training.host_waits = HostWaits::kCollectives;
   const int64_t loss = CountNamed(BuildProgram(s), "vocabulary all_reduce");
   CHECK(waits(s) == 3 * (2 + 10) + loss);
-  // Every kernel waits for the one before it, so all but the first.
-  const int64_t kernels = CountKind(BuildProgram(s), InstructionKind::kKernel);
-  s.training.host_waits = HostWaits::kKernels;
-  CHECK(waits(s) == 3 * (2 + 10) + loss + kernels - 1);
+  // Forward and backward of the embedding, every block and the head.
+  const auto layers = static_cast<int64_t>(BuildModel(s.model, s.training).uses.size());
+  s.training.host_waits = HostWaits::kLayers;
+  CHECK(waits(s) == 3 * (2 + 10 + 2 * layers) + loss);
 }
 
 TEST_CASE("Megatron's softmax kernel wants whole blocks of rows") {

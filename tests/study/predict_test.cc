@@ -1,6 +1,7 @@
 #include "sim/study/predict.h"
 
 #include "sim/study/plan.h"
+#include "sim/study/simulate.h"
 #include "sim/study/tweak.h"
 #include "tests/study/scenarios.h"
 
@@ -53,6 +54,20 @@ TEST_CASE("short steps are simulated whole") {
   point.training.gradient_accumulation_steps = 21;
   CHECK(ContinuationOf(point).first == 8);
   CHECK(ContinuationOf(point).second == 12);
+}
+
+TEST_CASE("a tracer that serializes kernels leaves a gap behind each of them") {
+  // One GPU and one graph, so that nothing but kernels takes time: each ends later by the gap.
+  Scenario point = Load("model: gpt-125m\ncluster: {hardware: dgx-a100-80gb, gpus: 1}\n"
+                        "training: {micro_batch_size: 1, sequence_length: 1024, runtime: cuda_graph}\n").points[0];
+  point.hardware.accelerator.calibration.power = {};
+  point.hardware.accelerator.calibration.traced_gap = Seconds(1e-3);
+  const Simulation plain = Simulate(point);
+  int64_t kernels = 0;
+  for (const Instruction& i : plain.program.programs[0].instructions) kernels += i.kind == InstructionKind::kKernel;
+  point.training.traced_kernels = true;
+  CHECK(kernels > 100);
+  CHECK((Simulate(point).report.step_time - plain.report.step_time).value() == Approx(1e-3 * static_cast<double>(kernels)));
 }
 
 TEST_CASE("a run's days and dollars") {

@@ -109,7 +109,8 @@ def VtrainRow(row, hardware, composed):
         "cluster.hardware": hardware, "training.precision": "fp16_mixed", "training.dropout": 0.1,
         "training.activation_checkpointing": "none" if composed else "full", "training.attention": "eager"})
     if composed:
-        settings.update({"training.host_waits": "kernels", "training.loss": "direct"})
+        settings.update({"training.host_waits": "layers", "training.traced_kernels": True, "training.loss": "direct",
+                         "training.clip_grad_norm": False})
     line = re.search(r"row (\d+)", row["citation"]).group(1)
     return Row(row["id"], settings, {"step_time_s": float(row["value"])}, f"row {line} of the source's file")
 
@@ -126,16 +127,17 @@ GPTs with Megatron-DeepSpeed's layers on one node of 8 A100, 1F1B. The source ca
 within every class of hidden size, micro-batch and layout they are linear in layers and micro-batches to the last digit
 (66 classes, 503 rows; the median class is off by 4 millionths). They are what vTrain's predictor composes (src/predictor.py,
 src/trainer.py): one profile of one layer on one GPU, kernels and the gaps between them, repeated, with all-reduce times
-from a table added in between. The profile (profiler/cupti.cpp) is made with CUPTI_ACTIVITY_KIND_KERNEL, which serializes
-kernels: inferred from the classes, each of which is what a host gives that prepares the next kernel beside the last and
-launches it when that has ended (CUPTI 13 on an H100 holds the host no longer up: 2.5 us more a kernel). So it is read here:
-nothing is recomputed (the predictor's last stage does
-not, and a further sequence costs a forward and a backward only: at hidden size 2,048 2.0 ms a layer, 167 TFLOPS; with
-recomputation it would be 223, softmax and dropout included); each GPU has a vocabulary of 50,257 / TP, not padded
-(src/model/gpt_modeling.py), hence an odd one without tensor parallelism; the host waits for every kernel.
+from a table added in between. So it is read here: nothing is recomputed (the predictor's last stage does not, and a further
+sequence costs a forward and a backward only: at hidden size 2,048 2.0 ms a layer, 167 TFLOPS; with recomputation it would
+be 223, softmax and dropout included); each GPU has a vocabulary of 50,257 / TP, not padded (src/model/gpt_modeling.py),
+hence an odd one without tensor parallelism; no gradient is clipped; at both ends of every layer the tracer reads its
+buffers (profiler/cupti.cpp, timestamp), so that the host's lead ends there, and it stands still during collectives, which
+the profile does not have. Kernels are traced with CUPTI_ACTIVITY_KIND_KERNEL, which serializes them. What that costs is
+inferred: where kernels are long, a layer of 43 takes 1.3 to 1.6 ms beyond them whatever their length (20 us and the usual
+gap each, on the device), and where they are short, the host's 3.1 ms: the larger of the two sums, not the sum of the larger.
 Precision and attention are not stated: Megatron's fp16, its fused softmax and dropout of 0.1, as vTrain's model has them.
 Each class hangs on one profiled step, so it carries that step's noise. vTrain's own mean error on these rows: 8.37 %.
-""", single, dict(comments, **{"training.host_waits": "as CUPTI seems to have run them",
+""", single, dict(comments, **{"training.host_waits": "see above", "training.traced_kernels": "see above", "training.clip_grad_norm": "see above",
                               "training.activation_checkpointing": "see above"})),
         Table("vtrain_multi", "vTrain: GPTs on 64 to 512 A100", cite.format("ground_truth_multi.csv"), """\
 GPTs trained with microsoft/Megatron-DeepSpeed on up to 64 nodes of 8 A100, InfiniBand of 800 Gb/s a node: 1F1B, full
