@@ -13,7 +13,6 @@ namespace {
 constexpr size_t kSamples = 512;
 constexpr int kSettlingSteps = 8;             // a pool finds its cuts within four or five steps, or never
 constexpr Seconds kWatchdog(0.050);           // expected delay of a poll every kWatchdogThreadSleepMillis = 100
-constexpr double kMappingPerByte = 4e-12;     // seconds of cudaMalloc: see memory_replay.h
 
 class MemoryReplay {
  public:
@@ -90,8 +89,7 @@ class MemoryReplay {
   // The second step begins: what lived in the first goes, at once or when the step frees it.
   void Rebuild() {
     rebuilt_ = true;
-    const Seconds mapping(kMappingPerByte * static_cast<double>(mapped_.value()));
-    const Seconds seen = (device_end_ - last_collective_).seconds() + mapping;
+    const Seconds seen = (device_end_ - last_collective_).seconds() + mapping_;
     for (uint32_t at = 0; at < rank_.step_begin && seen >= kWatchdog; ++at) {
       if (LifeOf(rank_.instructions[at]) == Life::kFirstStep) Free(rank_.instructions[at], SimTime());
     }
@@ -132,11 +130,11 @@ class MemoryReplay {
   }
 
   void AllocateLazy(SimTime now) {
-    const Bytes before = allocator_.reserved();
+    const DeviceMemoryCalls before = allocator_.calls();
     for (uint32_t at = 0; at < rank_.step_begin; ++at) {
       if (IsLazy(rank_.instructions[at])) Allocate(at, now);
     }
-    mapped_ = allocator_.reserved() - before;
+    mapping_ = (allocator_.calls() - before).Time(processes_);
   }
 
   void Step(uint32_t at, SimTime now) {
@@ -268,7 +266,7 @@ class MemoryReplay {
   std::vector<uint32_t> last_launch_;              // by stream
   std::vector<SimTime> end_;                       // by instruction
   SimTime device_end_, last_collective_;
-  Bytes mapped_;                                   // fresh segments that the optimizer's first call needed
+  Seconds mapping_;                                // of fresh segments that the optimizer's first call needed
   bool rebuilds_ = false, rebuilt_ = false;        // buffers of one step only; the second step has begun
   MemoryByCategory by_category_{};
   MemoryUse use_;

@@ -9,7 +9,7 @@
 // kOptimizerState) comes to life in the first step's optimizer call, in what the activations left behind,
 // and the second step then needs segments of its own. On a trace of GPT-1.3B (batch 8, one H100) this
 // gives 47.13 GB reserved, 46.06 GB without the first step; measured 47.79. Replaying the allocator
-// traces of six runs of reference/measured through it gives their reserved memory within 0.4 to 3 %.
+// traces of six measured runs through it gives their reserved memory within 0.4 to 3 %.
 //
 // DDP's reducer begins with one bucket for everything and rebuilds its buckets when the second step begins
 // (Life::kFirstStep, kLaterSteps). The first bucket is given up then, but NCCL's work still refers to it
@@ -17,10 +17,11 @@
 // all_reduce done before the process group's next call, else the bucket lives until the call after, the first gradient
 // all_reduce of the second step (its kFree). So a race decides whether the second step holds one more copy of the
 // gradients. Time passes for the watchdog while the optimizer runs, and while its first call maps memory for its
-// state: of nine measured DDP runs the two whose state needs 15 GB of fresh segments show no second copy, and six of
-// the seven that need 0 to 4 GB do. Hence kMapping, and half a period as the watchdog's expected delay.
-// Such a rank is replayed a third time, and while segments are still mapped up to eight more: peaks are those of all steps (max_memory_allocated without a reset),
-// samples those of the steady step.
+// state (device_memory_calls.h; segments of 20 MiB mostly): of nine measured DDP runs the two whose state needs 15 GB of
+// fresh segments show no second copy, and six of the seven that need 0 to 4 GB do. Half a period is the expected delay.
+//
+// Such a rank is replayed a third time, and while segments are still mapped up to eight more: peaks are those of all
+// steps (max_memory_allocated without a reset), samples those of the steady step.
 //
 // Buffers of the category kFramework lie outside of the allocator and lessen what it may reserve.
 //

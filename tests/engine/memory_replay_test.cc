@@ -165,8 +165,9 @@ TEST_CASE("gradients that live from one step to the next are there once") {
   CHECK(use.peak_reserved == MiB(50));
 }
 
-// DDP's first bucket of 50 MiB and the buckets that take its place, an all_reduce, and an optimizer of `microseconds`.
-MemoryUse Rebuilt(int microseconds, Bytes state) {
+// DDP's first bucket of 50 MiB and the buckets that take its place, an all_reduce, and an optimizer of `microseconds` with
+// `segments` buffers of state.
+MemoryUse Rebuilt(int microseconds, Bytes state, int segments = 1) {
   OneRank r;
   const CommunicatorId group = r.program.AddCommunicator("data", {{0}});
   r.rank.Allocate(MiB(100), MemoryCategory::kParameters, r.compute, "weights");
@@ -174,7 +175,7 @@ MemoryUse Rebuilt(int microseconds, Bytes state) {
   r.rank.SetLife(first, Life::kFirstStep);
   const BufferId later = r.rank.Allocate(MiB(50), MemoryCategory::kCommunicationBuffers, r.compute, "bucket");
   r.rank.SetLife(later, Life::kLaterSteps);
-  if (state > Bytes(0)) r.rank.Allocate(state, MemoryCategory::kOptimizerState, r.compute, "state");
+  for (int i = 0; i < segments && state > Bytes(0); ++i) r.rank.Allocate(state, MemoryCategory::kOptimizerState, r.compute, "state");
   r.rank.BeginStep();
   const BufferId a = r.rank.Allocate(MiB(30), MemoryCategory::kActivations, r.compute, "a");
   r.rank.Free(first);
@@ -198,8 +199,11 @@ TEST_CASE("a bucket that NCCL still refers to lives beside those that take its p
 }
 
 TEST_CASE("mapping memory for the optimizer's state gives the watchdog time") {
-  // 20 GiB at 4 ps a byte: 86 ms. Peak: weights 100 MiB, bucket 50, activations 30, state.
-  CHECK(Rebuilt(10, GiB(20)).peak_allocated == GiB(20) + MiB(180));
+  // 640 segments of 32 MiB, 60 us + 1.4 ps a byte each: 68 ms, more than the 50 of the watchdog.
+  // Peak: weights 100 MiB, bucket 50, activations 30, state.
+  CHECK(Rebuilt(10, MiB(32), 640).peak_allocated == GiB(20) + MiB(180));
+  // The same in one segment: 30 ms, so the first bucket is there still.
+  CHECK(Rebuilt(10, GiB(20)).peak_allocated == GiB(20) + MiB(230));
 }
 
 TEST_CASE("the framework's memory lies outside of the allocator and lessens its room") {
