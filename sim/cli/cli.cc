@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "CLI/CLI.hpp"
+#include "sim/base/sim_time.h"
 #include "sim/cli/check_command.h"
 #include "sim/cli/describe.h"
 #include "sim/cli/interrupt.h"
@@ -115,6 +116,9 @@ int RunCommandLine(int argc, char** argv) {
     const int printed = Print(out.str(), code);
     if (printed == kExitDone && command.when_printed) command.when_printed();
     return printed;
+  } catch (const TimeOverflow& error) {
+    std::cerr << "error: " << error.what() << "\nhelp: some number of the scenario or of the hardware is off by orders of magnitude\n";
+    return kExitBadInput;
   } catch (const std::exception& error) {
     std::cerr << "error: simulate has a bug: " << error.what()
               << "\n  help: please report it with the scenario that shows it\n";

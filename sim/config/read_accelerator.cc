@@ -13,16 +13,26 @@ namespace {
 constexpr std::initializer_list<std::pair<const char*, Confidence>> kConfidences = {
     {"measured", Confidence::kMeasured}, {"calibrated", Confidence::kCalibrated}, {"coarse", Confidence::kCoarse}};
 
+// Far beyond what any device needs, near enough that no step lasts for ever.
+void ReadShare(MapReader& r, const char* key, double* out) { r.Number(key, 0.001, 1000.0, out); }  // of a peak
+void ReadCost(MapReader& r, const char* key, double* out) { r.Number(key, 0.0, 1e6, out); }        // cycles, passes, slowdowns
+
+void ReadPeak(MapReader& r, const char* key, FlopsPerSecond* out) {
+  r.Value(key, [&](ValueReader& v) {
+    if (v.Read(out) && out->value() > 0.0) v.CheckRate(out->value());
+  });
+}
+
 void ReadGemm(MapReader& r, GemmCalibration* c) {
-  r.Optional("efficiency", &c->efficiency);
-  r.Optional("efficiency_fp8", &c->efficiency_fp8);
-  r.Optional("efficiency_tf32", &c->efficiency_tf32);
-  r.Optional("efficiency_fp32", &c->efficiency_fp32);
-  r.Optional("tile_traffic", &c->tile_traffic);
-  r.Optional("tile_drain", &c->tile_drain);
-  r.Optional("split_reduction", &c->split_reduction);
-  r.Optional("unaligned", &c->unaligned);
-  r.Optional("half_aligned", &c->half_aligned);
+  ReadShare(r, "efficiency", &c->efficiency);
+  ReadShare(r, "efficiency_fp8", &c->efficiency_fp8);
+  ReadShare(r, "efficiency_tf32", &c->efficiency_tf32);
+  ReadShare(r, "efficiency_fp32", &c->efficiency_fp32);
+  ReadCost(r, "tile_traffic", &c->tile_traffic);
+  r.Duration("tile_drain", &c->tile_drain);
+  r.Duration("split_reduction", &c->split_reduction);
+  ReadShare(r, "unaligned", &c->unaligned);
+  ReadShare(r, "half_aligned", &c->half_aligned);
 }
 
 void ReadAttention(MapReader& r, std::array<AttentionCalibration, 2>* directions) {
@@ -30,26 +40,26 @@ void ReadAttention(MapReader& r, std::array<AttentionCalibration, 2>* directions
   for (int i = 0; i < 2; ++i) {
     r.Map(kDirections[i], [&](MapReader& m) {
       AttentionCalibration& c = (*directions)[i];
-      m.Optional("efficiency", &c.efficiency);
-      m.Optional("softmax_cycles", &c.softmax_cycles);
-      m.Optional("block", &c.block);
-      m.Optional("tensor_passes", &c.tensor_passes);
-      m.Optional("launch", &c.launch);
+      ReadShare(m, "efficiency", &c.efficiency);
+      ReadCost(m, "softmax_cycles", &c.softmax_cycles);
+      m.Duration("block", &c.block);
+      ReadCost(m, "tensor_passes", &c.tensor_passes);
+      m.Duration("launch", &c.launch);
     });
   }
 }
 
 void ReadMemory(MapReader& r, MemoryCalibration* c) {
-  r.Optional("ramp", &c->ramp);
-  r.Optional("cache_speedup", &c->cache_speedup);
+  r.Duration("ramp", &c->ramp);
+  ReadShare(r, "cache_speedup", &c->cache_speedup);
   r.Map("kernels", [&](MapReader& kernels) {
     for (const auto& [name, access] : kAccessNames) {
       kernels.Map(name, [&, a = access](MapReader& m) {
         AccessCalibration& kernel = c->access[static_cast<int>(a)];
-        m.Optional("bandwidth", &kernel.bandwidth);
-        m.Optional("cycles_per_element", &kernel.cycles_per_element);
-        m.Optional("cycles_per_row", &kernel.cycles_per_row);
-        m.Optional("fixed", &kernel.fixed);
+        ReadShare(m, "bandwidth", &kernel.bandwidth);
+        ReadCost(m, "cycles_per_element", &kernel.cycles_per_element);
+        ReadCost(m, "cycles_per_row", &kernel.cycles_per_row);
+        m.Duration("fixed", &kernel.fixed);
       });
     }
   });
@@ -58,8 +68,8 @@ void ReadMemory(MapReader& r, MemoryCalibration* c) {
 void ReadCalibration(MapReader& r, Calibration* c) {
   r.Enum("confidence", kConfidences, &c->confidence);
   r.Optional("source", &c->source);
-  r.Optional("launch_gap", &c->launch_gap);
-  r.Optional("traced_gap", &c->traced_gap);
+  r.Duration("launch_gap", &c->launch_gap);
+  r.Duration("traced_gap", &c->traced_gap);
   r.Map("gemm", [&](MapReader& m) { ReadGemm(m, &c->gemm); });
   r.Map("attention", [&](MapReader& m) {
     for (int i = 0; i < kCalibratedAttentionKernels; ++i) {
@@ -68,25 +78,25 @@ void ReadCalibration(MapReader& r, Calibration* c) {
   });
   r.Map("memory", [&](MapReader& m) { ReadMemory(m, &c->memory); });
   r.Map("power", [&](MapReader& m) {
-    m.Optional("droop", &c->power.droop);
-    m.Optional("reaction", &c->power.reaction);
-    m.Optional("spread", &c->power.spread);
-    m.Optional("shared", &c->power.shared);
+    ReadCost(m, "droop", &c->power.droop);
+    m.Duration("reaction", &c->power.reaction);
+    ReadCost(m, "spread", &c->power.spread);
+    ReadCost(m, "shared", &c->power.shared);
   });
   r.Map("contention", [&](MapReader& m) {
-    m.Optional("lost_waves", &c->contention.lost_waves);
-    m.Optional("collective_by_memory", &c->contention.collective_by_memory);
-    m.Optional("collective_by_compute", &c->contention.collective_by_compute);
-    m.Optional("collective_by_indexing", &c->contention.collective_by_indexing);
+    ReadCost(m, "lost_waves", &c->contention.lost_waves);
+    ReadCost(m, "collective_by_memory", &c->contention.collective_by_memory);
+    ReadCost(m, "collective_by_compute", &c->contention.collective_by_compute);
+    ReadCost(m, "collective_by_indexing", &c->contention.collective_by_indexing);
   });
 }
 
 void ReadHost(MapReader& r, HostCalibration* c) {
   r.Enum("confidence", kConfidences, &c->confidence);
   r.Optional("source", &c->source);
-  r.Optional("launch_latency", &c->launch_latency);
+  r.Duration("launch_latency", &c->launch_latency);
   r.Map("calls", [&](MapReader& m) {
-    for (const auto& [name, call] : kHostCallNames) m.Optional(name, &c->cost[static_cast<int>(call)]);
+    for (const auto& [name, call] : kHostCallNames) m.Duration(name, &c->cost[static_cast<int>(call)]);
   });
 }
 
@@ -97,18 +107,18 @@ bool ReadAccelerator(ValueReader& value, AcceleratorSpec* out) {
     r.Required("name", &out->name);
     r.Required("memory", &out->memory);
     r.Optional("context", &out->context);
-    r.Required("memory_bandwidth", &out->memory_bandwidth);
+    r.Positive("memory_bandwidth", &out->memory_bandwidth, /*required=*/true);
     r.Required("l2_cache", &out->l2_cache);
     r.Integer("compute_units", 1, 1'000'000, &out->compute_units, /*required=*/true);
-    r.Required("clock", &out->clock);
+    r.Positive("clock", &out->clock, /*required=*/true);
     r.Optional("power", &out->power);
     r.Map("peak", [&](MapReader& p) {
-      p.Optional("fp32", &out->peak_fp32);
-      p.Optional("tf32", &out->peak_tf32);
-      p.Optional("fp16", &out->peak_fp16);
-      p.Optional("bf16", &out->peak_bf16);
-      p.Optional("fp8", &out->peak_fp8);
-      p.Optional("int8", &out->peak_int8);
+      ReadPeak(p, "fp32", &out->peak_fp32);
+      ReadPeak(p, "tf32", &out->peak_tf32);
+      ReadPeak(p, "fp16", &out->peak_fp16);
+      ReadPeak(p, "bf16", &out->peak_bf16);
+      ReadPeak(p, "fp8", &out->peak_fp8);
+      ReadPeak(p, "int8", &out->peak_int8);
     }, /*required=*/true);
     r.Map("calibration", [&](MapReader& m) { ReadCalibration(m, &out->calibration); });
     r.Map("host", [&](MapReader& m) { ReadHost(m, &out->host); });

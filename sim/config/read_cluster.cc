@@ -1,7 +1,6 @@
 #include "sim/config/read_cluster.h"
 
 #include <algorithm>
-#include <functional>
 #include <map>
 #include <numeric>
 #include <set>
@@ -15,13 +14,15 @@
 namespace simulate {
 namespace {
 
+constexpr int64_t kMostParts = 1 << 24;  // of a cluster: nodes, ports, places in a torus
+
 void ReadLinkKeys(MapReader& r, LinkSpec* out, bool bandwidth_required) {
   r.Optional("kind", &out->kind);
   const bool read = bandwidth_required ? r.Required("bandwidth", &out->bandwidth) : r.Optional("bandwidth", &out->bandwidth);
   if (read && r.Has("bandwidth") && out->bandwidth.value() <= 0.0) {
     r.Error("bandwidth", "a link needs a bandwidth above zero").label = "nothing would ever arrive";
   }
-  r.Optional("latency", &out->latency);
+  r.Duration("latency", &out->latency);
   if (r.Optional("efficiency", &out->efficiency) && (out->efficiency <= 0.0 || out->efficiency > 1.0)) {
     r.Error("efficiency", "an efficiency lies above 0 and at most at 1");
   }
@@ -39,7 +40,7 @@ void ReadLink(MapReader& parent, const char* key, LinkSpec* out, bool bandwidth_
 void ReadIntegers(MapReader& parent, const char* key, std::vector<int64_t>* out) {
   parent.List(key, [&](ValueReader& v) {
     int64_t value = 0;
-    if (v.Read(&value)) out->push_back(value);
+    if (v.ReadInteger(1, kMostParts, &value)) out->push_back(value);
   });
 }
 
@@ -50,13 +51,18 @@ void ReadSources(MapReader& parent, std::vector<std::string>* out) {
   });
 }
 
+// How many a torus holds; kMostParts + 1 if more than kMostParts.
+int64_t Volume(const std::vector<int64_t>& torus) {
+  return std::accumulate(torus.begin(), torus.end(), int64_t{1},
+                         [](int64_t product, int64_t d) { return std::min(product * d, kMostParts + 1); });
+}
+
 void CheckTorus(MapReader& r, const std::vector<int64_t>& torus, int64_t count, const char* what) {
-  if (!r.Has("torus")) return;
-  const int64_t product = std::accumulate(torus.begin(), torus.end(), int64_t{1}, std::multiplies<>());
-  const bool positive = std::all_of(torus.begin(), torus.end(), [](int64_t d) { return d > 0; });
-  if (positive && product == count) return;
+  const int64_t held = Volume(torus);
+  if (!r.Has("torus") || held == count) return;
   Diagnostic& d = r.Error("torus", absl::StrCat("the torus must hold exactly the ", what));
-  d.label = absl::StrCat(absl::StrJoin(torus, " x "), " = ", product, ", but there are ", count);
+  const std::string product = held > kMostParts ? absl::StrCat("is more than ", kMostParts) : absl::StrCat("= ", held);
+  d.label = absl::StrCat(absl::StrJoin(torus, " x "), " ", product, ", but there are ", count);
 }
 
 bool ReadNode(ValueReader& value, NodeSpec* out) {
@@ -69,11 +75,11 @@ bool ReadNode(ValueReader& value, NodeSpec* out) {
            &out->topology, true);
     ReadLink(r, "scale_up", &out->scale_up, true, out->accelerators > 1 && out->topology != NodeTopology::kPcie);
     if (out->scale_up.kind.empty()) out->scale_up.kind = "scale_up";
-    r.Optional("nvls_efficiency", &out->nvls_efficiency);
+    r.Number("nvls_efficiency", 0.0, 10.0, &out->nvls_efficiency);
     ReadIntegers(r, "torus", &out->torus);
     r.List("torus_shares", [&](ValueReader& v) {
       double share = 0.0;
-      if (v.Read(&share)) out->torus_shares.push_back(share);
+      if (v.ReadNumber(0.001, 1000.0, &share)) out->torus_shares.push_back(share);
     });
     CheckTorus(r, out->torus, out->accelerators, "accelerators of a node");
     if (out->topology == NodeTopology::kTorus && !r.Has("torus")) r.Error("topology", "a torus needs its dimensions in `torus`");
@@ -134,13 +140,13 @@ bool ReadFabric(ValueReader& value, FabricSpec* out) {
             {"dragonfly", FabricTopology::kDragonfly}, {"explicit", FabricTopology::kExplicit}},
            &out->topology, true);
     ReadLink(r, "link", &out->link, out->topology == FabricTopology::kTorus, out->topology == FabricTopology::kTorus);
-    r.Optional("switch_latency", &out->switch_latency);
+    r.Duration("switch_latency", &out->switch_latency);
     r.Optional("simple_only", &out->simple_only);
     r.List("levels", [&](ValueReader& v) {
       v.ReadMap([&](MapReader& m) {
         FabricLevel level;
         m.Required("name", &level.name);
-        m.Integer("ports", 1, 1 << 24, &level.ports);
+        m.Integer("ports", 1, kMostParts, &level.ports);
         if (m.Optional("oversubscription", &level.oversubscription) && level.oversubscription <= 0.0) {
           m.Error("oversubscription", "oversubscription is above zero; 7 means 7:1 towards the next level");
         }
@@ -148,10 +154,9 @@ bool ReadFabric(ValueReader& value, FabricSpec* out) {
       });
     });
     ReadIntegers(r, "torus", &out->torus);
-    r.Integer("max_nodes", 1, 1 << 24, &out->max_nodes);
+    r.Integer("max_nodes", 1, kMostParts, &out->max_nodes);
     if (out->topology == FabricTopology::kTorus) {
-      const int64_t product = std::accumulate(out->torus.begin(), out->torus.end(), int64_t{1}, std::multiplies<>());
-      if (out->max_nodes == 0) out->max_nodes = product;
+      if (out->max_nodes == 0) out->max_nodes = Volume(out->torus);
       CheckTorus(r, out->torus, out->max_nodes, "nodes that the fabric may have");
       if (!r.Has("torus")) r.Error("topology", "a torus needs its dimensions in `torus`");
     }
@@ -162,11 +167,11 @@ bool ReadFabric(ValueReader& value, FabricSpec* out) {
 
 void ReadProtocol(MapReader& parent, const char* key, ProtocolSpec* out) {
   parent.Map(key, [&](MapReader& r) {
-    r.Optional("base", &out->base);
-    r.Optional("scale_up_hop", &out->scale_up_hop);
-    r.Optional("network_hop", &out->network_hop);
-    r.Optional("network_latency_factor", &out->network_latency_factor);
-    r.Optional("efficiency", &out->efficiency);
+    r.Duration("base", &out->base);
+    r.Duration("scale_up_hop", &out->scale_up_hop);
+    r.Duration("network_hop", &out->network_hop);
+    r.Number("network_latency_factor", 0.0, 1000.0, &out->network_latency_factor);
+    r.Number("efficiency", 0.001, 1.0, &out->efficiency);
   });
 }
 
@@ -197,15 +202,15 @@ void ReadLibrary(ValueReader& value, LibrarySpec* out) {
     ReadProtocol(r, "ll", &out->protocols[0]);
     ReadProtocol(r, "ll128", &out->protocols[1]);
     ReadProtocol(r, "simple", &out->protocols[2]);
-    r.Optional("nvls_base", &out->nvls_base);
-    r.Optional("nvls_member", &out->nvls_member);
-    r.Optional("ring_ramp", &out->ring_ramp);
-    r.Optional("nvls_ramp", &out->nvls_ramp);
+    r.Duration("nvls_base", &out->nvls_base);
+    r.Duration("nvls_member", &out->nvls_member);
+    r.Duration("ring_ramp", &out->ring_ramp);
+    r.Duration("nvls_ramp", &out->nvls_ramp);
     r.Optional("slice", &out->slice);
     r.Optional("communicator_memory", &out->communicator_memory);
-    r.Optional("ring_network_share", &out->ring_network_share);
-    r.Optional("copy_share", &out->copy_share);
-    r.Optional("message_network_share", &out->message_network_share);
+    r.Number("ring_network_share", 0.001, 1.0, &out->ring_network_share);
+    r.Number("copy_share", 0.0, 1.0, &out->copy_share);
+    r.Number("message_network_share", 0.001, 1.0, &out->message_network_share);
     r.Integer("channels", 1, 1024, &out->channels);
     r.Integer("channels_per_nic", 1, 1024, &out->channels_per_nic);
     r.Integer("nvls_channels", 1, 1024, &out->nvls_channels);

@@ -77,7 +77,9 @@ class Reader {
       if (!map_.Has(name)) continue;
       if (found != nullptr) {
         map_.Ignore(name);
-        map_.Error(name, absl::StrCat("`", name, "` and `", found, "` name the same thing"));
+        Diagnostic& d = map_.Error(name, absl::StrCat("`", name, "` and `", found, "` name the same thing"));
+        d.notes.push_back({absl::StrCat("`", found, "` is given here"), map_.where(found)});
+        d.help.push_back(absl::StrCat("keep one; an override takes the file's own name, such as `model.", name, "`"));
         continue;
       }
       found = name;

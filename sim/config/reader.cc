@@ -187,15 +187,14 @@ bool ValueReader::Read(bool* out) {
 }
 
 bool ValueReader::ReadQuantity(Dimension dimension, double* out) {
-  if (!IsScalar()) return WrongKind(absl::StrCat("a ", Name(dimension), " such as `", Example(dimension), "`").c_str());
+  const std::string kind = absl::StrCat(dimension == Dimension::kFlopRate ? "an " : "a ", Name(dimension));
+  if (!IsScalar()) return WrongKind(absl::StrCat(kind, " such as `", Example(dimension), "`").c_str());
   const ParsedQuantity parsed = ParseQuantity(node_->text, dimension);
   if (parsed.error == QuantityError::kNone) {
     *out = parsed.value;
     return true;
   }
-  const std::string article = dimension == Dimension::kFlopRate ? "an " : "a ";
-  Diagnostic& error =
-      Error(absl::StrCat("`", path_, "` must be ", article, Name(dimension), " such as `", Example(dimension), "`"));
+  Diagnostic& error = Error(absl::StrCat("`", path_, "` must be ", kind, " such as `", Example(dimension), "`"));
   const std::vector<std::string> units = Units(dimension);
   switch (parsed.error) {
     case QuantityError::kNone: break;
@@ -204,17 +203,23 @@ bool ValueReader::ReadQuantity(Dimension dimension, double* out) {
     case QuantityError::kOutOfRange: error.label = "this is too large"; break;
     case QuantityError::kMissingUnit:
       error.label = "the unit is missing";
-      error.help.push_back(absl::StrCat("units of a ", Name(dimension), ": ", ListOf(units)));
+      error.help.push_back(absl::StrCat("units of ", kind, ": ", ListOf(units)));
       break;
     case QuantityError::kWrongDimension:
       error.label = absl::StrCat("`", parsed.unit, "` is the unit of a ", Name(parsed.found));
-      error.help.push_back(absl::StrCat("units of a ", Name(dimension), ": ", ListOf(units)));
+      error.help.push_back(absl::StrCat("units of ", kind, ": ", ListOf(units)));
       break;
     case QuantityError::kUnknownUnit:
       error.label = absl::StrCat("unknown unit `", Shorten(parsed.unit), "`");
-      error.help.push_back(absl::StrCat("units of a ", Name(dimension), ": ", ListOf(units)));
+      error.help.push_back(absl::StrCat("units of ", kind, ": ", ListOf(units)));
       break;
   }
+  return false;
+}
+
+bool ValueReader::CheckRate(double rate) {
+  if (rate >= kLeastRate) return true;
+  Error(absl::StrCat("`", path_, "` is out of range")).label = "must be at least a million a second";
   return false;
 }
 
@@ -339,6 +344,19 @@ bool MapReader::Number(std::string_view key, double low, double high, double* ou
 
 bool MapReader::Share(std::string_view key, double* out, bool required) {
   return Get(key, required, [&](ValueReader& v) { return v.ReadShare(out); });
+}
+
+bool MapReader::Duration(std::string_view key, Seconds* out) {
+  return Get(key, false, [&](ValueReader& v) {
+    Seconds value;
+    if (!v.Read(&value)) return false;
+    if (value > kLongestConstant) {
+      v.Error(absl::StrCat("`", v.path(), "` is out of range")).label = "must be at most 1 s";
+      return false;
+    }
+    *out = value;
+    return true;
+  });
 }
 
 bool MapReader::Map(std::string_view key, const std::function<void(MapReader&)>& read, bool required) {

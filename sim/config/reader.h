@@ -5,6 +5,8 @@
 //     r.Optional("latency", &link.latency);             // keeps its default when absent
 //     r.Integer("ports", 1, 1024, &level.ports);        // within bounds
 //     r.Number("efficiency", 0, 1, &link.efficiency);
+//     r.Duration("ramp", &memory.ramp);                 // at most a second, as all constants of parts are
+//     r.Positive("clock", &accelerator.clock, true);    // a rate that something is divided by
 //     r.Enum("strategy", {{"ddp", DataStrategy::kDdp}, ...}, &spec.strategy);
 //     r.Map("calibration", [&](MapReader& m) { ... });
 //     r.List("links", [&](ValueReader& v) { ... });     // called per item
@@ -35,6 +37,9 @@ namespace simulate {
 
 class MapReader;
 class Node;  // node.h
+
+inline constexpr Seconds kLongestConstant(1.0);  // of what a call, a hop, a launch takes
+inline constexpr double kLeastRate = 1e6;        // bytes, operations or cycles a second
 
 // One value of any kind. Cheap to copy. REQUIRES: the node outlives it.
 class ValueReader {
@@ -87,6 +92,7 @@ class ValueReader {
   [[nodiscard]] const Node& node() const { return *node_; }
   [[nodiscard]] Diagnostics& diagnostics() { return *diagnostics_; }
   Diagnostic& Error(std::string message);   // at this value
+  bool CheckRate(double rate);               // false, with a diagnostic, below kLeastRate
   void ReportBadName(const std::string& text, const std::vector<std::string>& valid);
 
  private:
@@ -118,6 +124,12 @@ class MapReader {
   bool Integer(std::string_view key, int64_t low, int64_t high, int64_t* out, bool required = false);
   bool Number(std::string_view key, double low, double high, double* out, bool required = false);
   bool Share(std::string_view key, double* out, bool required = false);   // "5%" or 0.05; 0 to 1
+  bool Duration(std::string_view key, Seconds* out);                      // at most kLongestConstant
+  // A rate of at least kLeastRate: whatever it moves arrives within a life.
+  template <typename T>
+  bool Positive(std::string_view key, T* out, bool required = false) {
+    return Get(key, required, [&](ValueReader& v) { return v.Read(out) && v.CheckRate(out->value()); });
+  }
   template <typename E>
   bool Enum(std::string_view key, std::initializer_list<std::pair<const char*, E>> names, E* out,
             bool required = false) {

@@ -64,6 +64,7 @@ class EventQueue {
     heap_.pop_back();
     Bucket& bucket = buckets_[current_];
     const SimTime time = bucket.time;
+    if (time < SimTime()) throw TimeOverflow();  // a sum has wrapped round
     SIM_CHECK(time >= now_, "time goes back");
     now_ = time;
     bucket.time = SimTime(-1);  // closes it

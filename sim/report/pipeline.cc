@@ -84,7 +84,7 @@ void SetClosedForm(const PipelineSpec& spec, PlayedPipeline& pipeline) {
       return;
     case PipelineScheduleKind::kZeroBubbleV:
       pipeline.schedule = "ZB-V";
-      pipeline.formula = "0";
+      pipeline.formula.assign(1, '0');  // a literal sets off gcc 12's -Wrestrict (PR 105329)
       return;
     case PipelineScheduleKind::kDualPipe: {
       // F, B, W by micro-batch; a rank holds two copies, each with half of them.

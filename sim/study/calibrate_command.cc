@@ -56,6 +56,14 @@ void DropUnsupported(const AcceleratorSpec& accelerator, MeasurementSet& set) {
 
 int Run(const Options& options, Command& command) {
   Diagnostics diagnostics;
+  if (options.measurements.empty()) {
+    diagnostics.Error("which measurements?").help.emplace_back("name a file that tools/calibrate/measure.py wrote, or --nccl-tests FILE");
+  }
+  if (options.accelerator.empty()) diagnostics.Error("which accelerator?").help.emplace_back("--accelerator NAME, for example h100-sxm");
+  if (diagnostics.HasErrors()) {
+    command.err << diagnostics.Render();
+    return kExitBadInput;
+  }
   std::optional<std::string> text = ReadFile(options.measurements, diagnostics);
   std::optional<MeasurementSet> set;
   if (text) set = ParseMeasurements(*text, options.measurements, diagnostics);
@@ -96,7 +104,8 @@ void AddCalibrateCommand(CLI::App& app, Command& command) {
   sub->add_option("--nccl-tests", links->file, "fit a cluster's links to this raw output of nccl-tests or nccom-test instead")->type_name("FILE");
   sub->add_option("--hardware", links->hardware, "with --nccl-tests: the cluster to start from")->type_name("HARDWARE");
   sub->add_option("--op", links->op, "with --nccl-tests: the operation, where the output does not say");
-  sub->add_option("--gpus", links->gpus, "with --nccl-tests: accelerators, where the output does not say");
+  sub->add_option("--gpus", links->gpus, "with --nccl-tests: accelerators, where the output does not say")
+      ->check(CLI::Range(1, 10'000'000));
   sub->callback([options, links, &command] {
     command.exit_code = links->file.empty() ? Run(*options, command) : RunNcclCalibration(*links, command);
   });

@@ -156,7 +156,7 @@ void AddCollectiveCommand(CLI::App& app, Command& command) {
   auto options = std::make_shared<CollectiveOptions>();
   sub->add_option("operation", options->op, "all_reduce, all_gather, reduce_scatter, broadcast, reduce, all_to_all, sendrecv");
   sub->add_option("--hardware", options->hardware, "name or file of the cluster")->type_name("HARDWARE");
-  sub->add_option("--gpus", options->gpus, "accelerators; one node if absent")->check(CLI::PositiveNumber)->type_name("N");
+  sub->add_option("--gpus", options->gpus, "accelerators; one node if absent")->check(CLI::Range(1, 10'000'000))->type_name("N");
   sub->add_option("--bytes", options->bytes, "a size, or a range such as 1KiB..4GiB");
   sub->add_option("--algorithm", options->algorithm, "only this one, as NCCL_ALGO");
   sub->add_option("--protocol", options->protocol, "only this one, as NCCL_PROTO");

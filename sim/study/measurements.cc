@@ -1,6 +1,7 @@
 #include "sim/study/measurements.h"
 
 #include <array>
+#include <stdexcept>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -79,6 +80,7 @@ std::vector<KernelWork> WorksOf(const std::string& kind, const Json& row) {
   if (!row.contains("kernels")) return {MemoryWork(row)};
   std::vector<KernelWork> works;
   for (const Json& kernel : row.at("kernels")) works.push_back(MemoryWork(kernel));
+  if (works.empty()) throw std::invalid_argument("a call without kernels");
   return works;
 }
 
@@ -131,7 +133,11 @@ std::optional<MeasurementSet> ParseMeasurements(const std::string& text, const s
   MeasurementSet set;
   size_t index = 0;
   try {
-    const Json document = Json::parse(text);
+    const Json document = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (!document.is_object() || !document.contains("schema") || !document.contains("rows")) {
+      diagnostics.Error(absl::StrCat("`", file, "` holds no measurements")).help.emplace_back("tools/calibrate/measure.py writes them");
+      return std::nullopt;
+    }
     if (document.at("schema").get<int>() != 1) {
       diagnostics.Error("unknown version of the measurements").help.push_back("write them anew with tools/calibrate/measure.py");
       return std::nullopt;
@@ -142,7 +148,10 @@ std::optional<MeasurementSet> ParseMeasurements(const std::string& text, const s
       if (!m.kind.empty()) set.rows.push_back(std::move(m));
       ++index;
     }
-  } catch (const std::exception& error) {
+  } catch (const Json::exception& error) {
+    diagnostics.Error(absl::StrCat("cannot read measurements: row ", index + 1, ": ", error.what()), {file, 0, 0, 0});
+    return std::nullopt;
+  } catch (const std::invalid_argument& error) {
     diagnostics.Error(absl::StrCat("cannot read measurements: row ", index + 1, ": ", error.what()), {file, 0, 0, 0});
     return std::nullopt;
   }

@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "sim/base/quantity_text.h"
 #include "sim/config/read_cluster.h"
 
@@ -142,8 +143,15 @@ int RunNcclCalibration(const NcclCalibrationOptions& options, Command& command) 
         .help.emplace_back("expected are the lines that begin with size, count and type");
   }
   CollectiveOp op = output.op.value_or(CollectiveOp::kAllReduce);
+  bool known_op = options.op.empty();
   for (const CollectiveOp known : kOps) {
-    if (options.op == Name(known)) op = known;
+    if (options.op != Name(known)) continue;
+    op = known;
+    known_op = true;
+  }
+  if (!known_op) {
+    diagnostics.Error(absl::StrCat("there is no collective `", options.op, "`"))
+        .help.push_back(absl::StrCat("known: ", absl::StrJoin(kOps, ", ", [](std::string* out, CollectiveOp o) { out->append(Name(o)); })));
   }
   const int64_t gpus = options.gpus > 0 ? options.gpus : output.ranks;
   if (gpus < 2 && file.is_open()) diagnostics.Error("how many accelerators were measured?").help.emplace_back("the output does not say: give --gpus");

@@ -179,7 +179,7 @@ void AddTopologyCommand(CLI::App& app, Command& command) {
   CLI::App* sub = app.add_subcommand("topology", "Print a cluster's levels, links and bisection");
   auto options = std::make_shared<TopologyOptions>();
   sub->add_option("hardware", options->hardware, "name or file of the cluster")->required()->type_name("HARDWARE");
-  sub->add_option("--gpus", options->gpus, "accelerators; one node if absent")->check(CLI::PositiveNumber)->type_name("N");
+  sub->add_option("--gpus", options->gpus, "accelerators; one node if absent")->check(CLI::Range(1, 10'000'000))->type_name("N");
   sub->add_option("--dot", options->dot, "write the graph for Graphviz to this file, - for standard output")->type_name("FILE");
   sub->callback([options, &command] { command.exit_code = RunTopology(*options, command); });
 }

@@ -50,6 +50,17 @@ TEST_CASE("an override without a value") {
         "help: for example --set cluster.gpus=64\n");
 }
 
+TEST_CASE("a step of months is bad input, however each of its numbers is in range") {
+  const Sandbox box;
+  box.Write("s.yaml", kSmall);
+  const Outcome outcome = box.Run("s.yaml --set cluster.hardware.accelerator.memory_bandwidth=1MB/s --set training.micro_batch_size=500000");
+  CHECK(outcome.code == 2);
+  CHECK(outcome.out.empty());
+  CHECK(outcome.err ==
+        "error: this step takes longer than 50 days, more than the clock holds\n"
+        "help: some number of the scenario or of the hardware is off by orders of magnitude\n");
+}
+
 TEST_CASE("the result object is all that is printed") {
   const Sandbox box;
   box.Write("s.yaml", kSmall);

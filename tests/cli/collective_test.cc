@@ -159,7 +159,38 @@ TEST_CASE("calibrate --nccl-tests reads an output, fits the links and shows what
         "help: give --hardware, the machine whose links are to be fitted\n\n"
         "error: no results of nccl-tests or nccom-test in `empty.txt`\n"
         "help: expected are the lines that begin with size, count and type\n");
+  CHECK(box.Run("calibrate --nccl-tests nccl.txt --hardware dgx-a100-80gb --gpus 32 --op all_reduces").err ==
+        "error: there is no collective `all_reduces`\n"
+        "help: known: all_reduce, all_gather, reduce_scatter, broadcast, reduce, all_to_all, sendrecv\n");
   CHECK(box.Run("collective all_reduce --hardware dgx-h100 --gpus 16 --markdown page.md").code == 2);
+}
+
+TEST_CASE("calibrate says what it lacks, and what is no file of measurements") {
+  const Sandbox box;
+  const Outcome nothing = box.Run("calibrate");
+  CHECK(nothing.code == 2);
+  CHECK(nothing.err ==
+        "error: which measurements?\n"
+        "help: name a file that tools/calibrate/measure.py wrote, or --nccl-tests FILE\n\n"
+        "error: which accelerator?\n"
+        "help: --accelerator NAME, for example h100-sxm\n");
+  box.Write("no.json", "{");
+  CHECK(box.Run("calibrate no.json --accelerator h100-sxm").err ==
+        "error: `no.json` holds no measurements\n"
+        "help: tools/calibrate/measure.py writes them\n");
+  box.Write("empty_call.json", R"({"schema": 1, "device": "d", "rows": [{"kind": "memory", "kernels": []}]})");
+  CHECK(box.Run("calibrate empty_call.json --accelerator h100-sxm").err ==
+        "error: cannot read measurements: row 1: a call without kernels\n"
+        "  --> empty_call.json\n");
+}
+
+TEST_CASE("a cluster has at least one accelerator") {
+  const Sandbox box;
+  for (const char* command : {"collective all_reduce --hardware dgx-h100 --gpus 0", "topology dgx-h100 --gpus 0"}) {
+    const Outcome outcome = box.Run(command);
+    CHECK(outcome.code == 2);
+    CHECK(outcome.err == "--gpus: Value 0 not in range 1 to 10000000\nRun with --help for more information.\n");
+  }
 }
 
 }  // namespace
