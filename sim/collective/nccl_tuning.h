@@ -8,7 +8,8 @@
 //   tree Simple  min(0.92 B, C * perChMaxTreeBw) * k,  k = treeCorrectionFactor(log2(bytes / 64))
 //   NVLSTree     min(B, 8 * perChMaxNVLSTreeBw)
 //
-// A channel's messages over the network also wait. At its share b of the NICs a message takes t = bytes / b and waits for the
+// A channel's messages over the network also wait. At its share b of the NICs, or at the pace of whatever link is slower
+// (PCIe, scale-up: then the wait is a smaller part), a message takes t = bytes / b and waits for the
 // way's latency L, of which shows
 //   L                   where the transport has one message of a channel under way (`simple_only`: EFA v1),
 //   L * 2L / (2L + t)   where two are: while one waits the other moves (timing.h, here for each message),

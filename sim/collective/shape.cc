@@ -25,6 +25,7 @@ void SetLoads(const Traffic& traffic, Shape* shape) {
     shape->loads.push_back({id, alike.try_emplace(std::llround(bytes * kResolution), bytes).first->second});
   }
   std::sort(shape->loads.begin(), shape->loads.end(), [](const LinkLoad& a, const LinkLoad& b) { return a.link < b.link; });
+  double from_nic = 0.0;
   for (const LinkLoad& load : shape->loads) {
     const Link& link = topology.links()[load.link];
     const double seconds = load.bytes / link.bandwidth.value();
@@ -32,14 +33,15 @@ void SetLoads(const Traffic& traffic, Shape* shape) {
       shape->wire_bytes = std::max(shape->wire_bytes, load.bytes);
     }
     const bool leaves = topology.vertex_kind(link.from) == VertexKind::kNic && topology.vertex_kind(link.to) != VertexKind::kAccelerator;
-    if (leaves) shape->nic_bandwidth = std::max(shape->nic_bandwidth, link.bandwidth.value());
+    if (leaves) from_nic = std::max(from_nic, load.bytes);
     if (seconds > shape->seconds_per_byte) {
       shape->seconds_per_byte = seconds;
       shape->bottleneck = load.link;
     }
   }
+  if (shape->loads.empty()) return;
   // Nodes without NICs leave by their accelerators' links.
-  if (shape->nic_bandwidth == 0.0 && !shape->loads.empty()) shape->nic_bandwidth = topology.links()[shape->bottleneck].bandwidth.value();
+  shape->nic_bandwidth = from_nic > 0.0 ? from_nic / shape->seconds_per_byte : topology.links()[shape->bottleneck].bandwidth.value();
 }
 
 void KeepLonger(const Chain& chain, Chain* longest) {

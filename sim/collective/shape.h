@@ -20,7 +20,7 @@ struct Shape {
   int64_t members = 0;
   int64_t nodes = 1;
   int64_t nics = 0;                   // that the group uses in a node
-  double nic_bandwidth = 0.0;         // bytes per second out of one of them
+  double nic_bandwidth = 0.0;         // bytes per second out of one of them, at the pace of the bottleneck
   double wire_bytes = 0.0;            // out of the busiest member, per byte of size
   double copied = 0.0;                // share of the size that a member copies locally
   int channels = 0;

@@ -79,6 +79,30 @@ TEST_CASE("no predicted time beats the information bound, and each grows with th
   }
 }
 
+TEST_CASE("a faster NIC slows no collective, also where PCIe or scale-up is slower than it") {
+  for (uint64_t draw = 0; draw < 60; ++draw) {
+    HardwareSpec h = Machine(draw);
+    h.collective_library = DefaultLibrary(LibraryKind::kNccl);
+    h.fabric.simple_only = draw % 3 == 0;
+    if (draw % 2 == 0) h.node.pcie = {"pcie", GBps(16), Seconds(), 1.0, Confidence::kCoarse, ""};
+    const auto n = static_cast<uint32_t>(h.node.accelerators * (2 + draw % 4));
+    for (const CollectiveOp op : kOps) {
+      for (const int64_t bytes : {int64_t{1} << 20, int64_t{1} << 26}) {
+        Seconds last(1e9);
+        for (const double gigabytes : {5.0, 10.0, 20.0, 50.0, 200.0, 1000.0}) {
+          h.node.nic.bandwidth = GBps(gigabytes);
+          const Topology topology(h, n);
+          const CollectiveModel model(h, topology);
+          const Seconds time = model.Cost({op, Bytes(bytes), {toy::Ranks(n)}}).time;
+          INFO(draw << " " << Name(op) << " " << n << " " << bytes << " at " << gigabytes << " GB/s");
+          CHECK(time.value() <= last.value() * (1.0 + 1e-9));
+          last = time;
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("what enters and leaves a node covers what its members must exchange with the others") {
   for (uint64_t draw = 0; draw < 40; ++draw) {
     const HardwareSpec h = Machine(draw);
