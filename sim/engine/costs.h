@@ -23,6 +23,8 @@ class Costs {
   [[nodiscard]] virtual CollectiveCost Send(uint32_t from, uint32_t to, Bytes bytes) const = 0;
   [[nodiscard]] virtual BytesPerSecond LinkBandwidth(LinkId link) const = 0;
   [[nodiscard]] virtual uint32_t Node(uint32_t accelerator) const = 0;
+  // Whether some accelerators of a node leave it through one NIC.
+  [[nodiscard]] virtual bool SharesNics() const { return false; }
   // Equal for groups that are placed alike.
   [[nodiscard]] virtual uint64_t Placement(std::span<const uint32_t> accelerators) const = 0;
   [[nodiscard]] virtual Bytes Memory() const = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "sim/engine/costs.h"
@@ -37,6 +38,14 @@ class MachineCosts : public Costs {
   }
   [[nodiscard]] uint32_t Node(uint32_t accelerator) const override {
     return machine_.topology.node_of(accelerator);
+  }
+  [[nodiscard]] bool SharesNics() const override {
+    const Topology& topology = machine_.topology;
+    std::set<uint32_t> reached;
+    return std::any_of(topology.links().begin(), topology.links().end(), [&](const Link& link) {
+      return topology.vertex_kind(link.from) == VertexKind::kAccelerator && topology.vertex_kind(link.to) == VertexKind::kNic &&
+             !reached.insert(link.to).second;
+    });
   }
   [[nodiscard]] uint64_t Placement(std::span<const uint32_t> accelerators) const override {
     return machine_.topology.PlacementSignature(accelerators);

@@ -55,9 +55,15 @@ class Refiner {
       : program_(program), memberships_(memberships) {
     const uint32_t world = program.world_size();
     colours_.resize(world);
+    const bool alike = std::all_of(compute.begin(), compute.end(), [&](double share) { return share == compute[0]; }) ||
+                      !costs.SharesNics();
+    std::vector<uint32_t> on_node;
     for (RankId r = 0; r < world; ++r) {
-      colours_[r] = Mix(program.program_of_rank[r], std::bit_cast<uint64_t>(compute[r]));
       nodes_.push_back(costs.Node(r));
+      if (nodes_[r] >= on_node.size()) on_node.resize(nodes_[r] + 1, 0);
+      const uint32_t place = on_node[nodes_[r]]++;
+      colours_[r] = Mix(program.program_of_rank[r], std::bit_cast<uint64_t>(compute[r]));
+      if (!alike) colours_[r] = Mix(colours_[r], place);
     }
     group_colours_.resize(program.communicators.size());
     for (size_t c = 0; c < program.communicators.size(); ++c) {

@@ -37,4 +37,10 @@ TEST_CASE("a pipeline of tensor- and context-parallel stages") {
                 "parallelism: {data: {strategy: zero1}, tensor: 2, sequence_parallel: true, context: 2, context_implementation: ring, pipeline: 2}\n");
 }
 
+TEST_CASE("a straggler whose neighbour shares its NIC") {
+  const std::string training = "training: {sequence_length: 1024, micro_batch_size: 1, gradient_accumulation_steps: 4, precision: bf16_mixed}\n";
+  CheckUnfolded("cluster: {hardware: aws-p4d, gpus: 48}\n" + training +
+                "parallelism: {data: {strategy: zero2}, pipeline: 2}\nperturb: {rank: 9, compute: 0.7}\n");
+}
+
 }  // namespace simulate
