@@ -46,7 +46,7 @@ struct LinkChange {
 
 class Topology {
  public:
-  // REQUIRES: the hardware can hold `accelerators` (Check in cluster/check.h says why not).
+  // REQUIRES: the hardware can hold `accelerators` (config/read_cluster.h, CheckClusterSize, says why not).
   Topology(const HardwareSpec& hardware, int64_t accelerators, std::span<const LinkChange> changes = {});
   ~Topology();
   Topology(Topology&&) noexcept;

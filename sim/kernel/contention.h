@@ -9,7 +9,7 @@
 // takes (cubed: queues are short until the memory is nearly full), by the operand traffic of products in L2, and most of all beside elementwise
 // kernels that compute an address per element: they fill the issue slots of the units that they share with it.
 //
-// Measured on 2 H200 (tools/calibrate/data/contention_2xh200.csv). Absent: which units are taken, two collectives at once
+// Measured on 2 H200 (tools/calibrate/data/h200.json, rows of the kind `contention`). Absent: which units are taken, two collectives at once
 // beyond the sum of their cores.
 #pragma once
 

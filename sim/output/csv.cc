@@ -17,6 +17,16 @@ const std::vector<std::string>& PartNames() {
   return names;
 }
 
+// The metrics, less the status, which has a column of its own in words.
+const std::vector<std::string>& Numbers() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> all = MetricNames();
+    std::erase(all, "status");
+    return all;
+  }();
+  return names;
+}
+
 std::vector<double> PartValues(const Breakdown& b) {
   return {b.compute.value(),   b.pipeline_bubble.value(), b.host_bound.value(), b.optimizer.value(),
           b.idle.value(),      b.contention.value(),      b.recompute.value()};
@@ -79,7 +89,7 @@ std::vector<std::string> Header(const Columns& columns) {
                            "expert_parallel", "global_batch_size", "status"}) {
     header.emplace_back(name);
   }
-  header.insert(header.end(), MetricNames().begin(), MetricNames().end());
+  header.insert(header.end(), Numbers().begin(), Numbers().end());
   header.insert(header.end(), PartNames().begin(), PartNames().end());
   for (const std::string& kind : columns.exposed) header.push_back(absl::StrCat("exposed_", kind, "_s"));
   for (int c = 0; c < kMemoryCategories; ++c) {
@@ -94,7 +104,7 @@ std::vector<std::string> Header(const Columns& columns) {
 }
 
 void AppendNumbers(const Report& r, const Columns& columns, std::vector<std::string>& row) {
-  for (const std::string& name : MetricNames()) {
+  for (const std::string& name : Numbers()) {
     const std::optional<double> value = Metric(r, name);
     row.push_back(value ? CsvNumber(*value) : "");
   }

@@ -1,4 +1,5 @@
 // One line per run: the swept settings, the counts, every metric, the parts of the step. RFC 4180 quoting.
+// docs/RESULT.md says what the columns are.
 #pragma once
 
 #include <string>

@@ -88,7 +88,8 @@ void DescribeKernel(const KernelWork& work, SimTime duration, TraceArguments& ar
     const AttentionShape& a = work.attention;
     arguments.emplace_back("shape", absl::StrFormat("batch %d, heads %d/%d, length %d x %d, head_dim %d", a.batch,
                                                     a.query_heads, a.key_value_heads, a.query_length, a.key_length,
-                                                    a.head_dim));
+                                                    a.head_dim) +
+                                        (a.value_dim > 0 ? absl::StrFormat(", value_dim %d", a.value_dim) : ""));
   }
   arguments.emplace_back("dtype", std::string(Name(work.dtype)));
   if (work.flops > Flops(0)) {

@@ -2,6 +2,7 @@
 // interruptions. No half files.
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "tests/cli/program.h"
 
@@ -27,6 +28,43 @@ const std::vector<std::pair<const char*, std::string>> kWriters = {
 
 std::string Checked() {
   return std::string(kSmall) + "reference: {source: made up, points: [{metric: step_time_s, value: 0.05}]}\n";
+}
+
+// Every key of objects within `json`, below those whose keys are names of something else.
+void CollectKeys(const nlohmann::json& json, std::set<std::string>& keys) {
+  if (json.is_array()) {
+    for (const auto& item : json) CollectKeys(item, keys);
+  }
+  if (!json.is_object()) return;
+  for (const auto& [key, value] : json.items()) {
+    keys.insert(key);
+    if (key != "settings" && key != "exposed_communication") CollectKeys(value, keys);
+  }
+}
+
+TEST_CASE("docs/RESULT.md names every key of the results, and no CSV column stands twice") {
+  const Sandbox box;
+  box.Write("s.yaml", Checked());
+  const std::string sweep = "s.yaml --set sweep.training.micro_batch_size=[1,4096] ";  // the second does not fit
+  const Outcome json = box.Run(sweep + "--json");
+  REQUIRE(json.code == 0);
+  std::set<std::string> keys;
+  CollectKeys(nlohmann::json::parse(json.out), keys);
+  CHECK(keys.size() > 60);
+  std::ifstream file(SIMULATE_SOURCE_DIR "/docs/RESULT.md");
+  std::ostringstream page;
+  page << file.rdbuf();
+  for (const std::string& key : keys) {
+    INFO(key);
+    CHECK_THAT(page.str(), Contains("`" + key + "`"));
+  }
+  const std::string csv = box.Run(sweep + "--csv").out;
+  std::istringstream header(csv.substr(0, csv.find('\n')));
+  std::set<std::string> columns;
+  for (std::string column; std::getline(header, column, ',');) {
+    INFO(column);
+    CHECK(columns.insert(column).second);
+  }
 }
 
 TEST_CASE("an unwritable path is an error with its reason, and nothing is left behind") {
