@@ -62,6 +62,7 @@ Json KernelJson(const KernelWork& w) {
     const AttentionShape& a = w.attention;
     k["attention"] = {a.batch,    a.query_heads, a.key_value_heads, a.query_length, a.key_length,
                       a.head_dim, a.causal,      a.backward,        kAttention.at(static_cast<size_t>(a.kernel))};
+    if (a.value_dim > 0) k["attention"].push_back(a.value_dim);
   } else if (w.kind == KernelKind::kMemory) {
     k["memory"] = {Name(w.access), w.rows, w.columns};
   }
@@ -141,7 +142,8 @@ KernelWork ReadKernel(const Json& k) {
     const Json& a = k.at("attention");
     w.attention = {Count(a.at(0)), Count(a.at(1)), Count(a.at(2)),        Count(a.at(3)),
                    Count(a.at(4)), Count(a.at(5)), a.at(6).get<bool>(), a.at(7).get<bool>(),
-                   static_cast<AttentionKernel>(IndexOf(kAttention, a.at(8).get<std::string>()))};
+                   static_cast<AttentionKernel>(IndexOf(kAttention, a.at(8).get<std::string>())),
+                   a.size() > 9 ? Count(a.at(9)) : 0};
   } else if (w.kind == KernelKind::kMemory) {
     const Json& m = k.at("memory");
     w.access = ValueOf(kAccessNames, m.at(0).get<std::string>());

@@ -213,10 +213,9 @@ class Checker {
     if (context == 1 || layout().context_implementation == ContextImplementation::kAllGather) return;
     const TrainingSpec& t = s_.training;
     const bool unfused = t.attention == AttentionImplementation::kEager || t.attention == AttentionImplementation::kFusedSoftmax;
-    const bool latent = s_.model.latent_attention.kv_lora_rank > 0;
-    if (unfused || latent || s_.model.family == ModelFamily::kT5) {
+    if (unfused || s_.model.family == ModelFamily::kT5) {
       Diagnostic& d = Error("ring attention needs a causal, fused attention kernel", "parallelism.context_implementation");
-      d.label = latent || !unfused ? absl::StrCat("the attention of ", Name(s_.model.family), " is not") : "this attention has no kernel of its own";
+      d.label = !unfused ? absl::StrCat("the attention of ", Name(s_.model.family), " is not") : "this attention has no kernel of its own";
       if (unfused) Note(d, "training.attention", "the attention is set here");
       d.help.emplace_back("choose `all_gather`, or `training.attention: flash`");
     }

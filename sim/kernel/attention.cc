@@ -45,9 +45,10 @@ Seconds AttentionTime(const AttentionShape& s, DType type, const AcceleratorSpec
   const double heads = static_cast<double>(s.batch) * static_cast<double>(s.query_heads);
   const double blocks = heads * std::ceil(static_cast<double>(s.query_length) / kBlock);
   const double scores = heads * ScoreBlocks(s) * kBlock * kBlock;
-  const double products = 4.0 * static_cast<double>(s.head_dim) * (s.backward ? 2.5 : 1.0) * units / (peak * c.efficiency);
+  const auto head = static_cast<double>(s.head_dim), value = static_cast<double>(s.value_dim > 0 ? s.value_dim : s.head_dim);
+  const double products = 2.0 * (s.backward ? 3.0 * head + 2.0 * value : head + value) * units / (peak * c.efficiency);
   const double softmax = c.softmax_cycles / a.clock.value();
-  const double tensor = 0.5 * static_cast<double>(s.batch) * static_cast<double>(s.head_dim) *
+  const double tensor = 0.5 * static_cast<double>(s.batch) * 0.5 * (head + value) *
       static_cast<double>(SizeOf(type, 1).value()) *
       (static_cast<double>(s.query_heads * s.query_length) + static_cast<double>(s.key_value_heads * s.key_length));
   const double bandwidth =

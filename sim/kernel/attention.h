@@ -3,7 +3,8 @@
 //   t = launch + blocks/units * block + scores/units * (softmax + products) + tensor_passes * bytes / bandwidth
 //   blocks = batch * heads * ceil(q/128);  scores = 128 * 128 for each block of scores that is not masked out
 //   softmax = cycles per score / clock (16 exponentials per unit and cycle give 1/16)
-//   products = 4 d / (peak/units * efficiency) per score forward, 2.5 times that backward (five products for two)
+//   products = 2 (d + v) / (peak/units * efficiency) per score forward, 2 (3 d + 2 v) backward: five products for two, of
+//              which queries and keys (d numbers a head) take three and values (v numbers, as a rule d) two
 //
 // FlashAttention's first version and its Triton implementation are priced beside the second: Dao 2023, section 1 and 4.1: "around
 // 2x faster than FlashAttention"; "compared to FlashAttention in Triton, around 1.3-1.5x faster in the forward pass and

@@ -9,9 +9,8 @@ constexpr double kTwoPerMultiplyAdd = 2.0;
 
 // Both products, the whole square: causal masks are not counted off (the FLOPs convention of model.h).
 Flops AttentionFlops(const AttentionDims& d) {
-  const int64_t value_dim = d.value_dim > 0 ? d.value_dim : d.head_dim;
   return Flops(kTwoPerMultiplyAdd * static_cast<double>(d.batch * d.query_heads) * static_cast<double>(d.query_length) *
-               static_cast<double>(d.key_length) * static_cast<double>(d.head_dim + value_dim));
+               static_cast<double>(d.key_length) * static_cast<double>(d.head_dim + d.values()));
 }
 
 Kernel AttentionKernelOf(const AttentionDims& d, AttentionKernel kernel, bool backward, DType dtype, Bytes read, Bytes written) {
@@ -20,7 +19,7 @@ Kernel AttentionKernelOf(const AttentionDims& d, AttentionKernel kernel, bool ba
   k.host = backward ? HostCall::kAutogradNode : HostCall::kOperator;
   k.work.kind = KernelKind::kAttention;
   k.work.dtype = dtype;
-  k.work.attention = {d.batch, d.query_heads, d.key_value_heads, d.query_length, d.key_length, d.head_dim, d.causal, backward, kernel};
+  k.work.attention = {d.batch, d.query_heads, d.key_value_heads, d.query_length, d.key_length, d.head_dim, d.causal, backward, kernel, d.value_dim};
   // The backward recomputes the scores (5 products for the forward's 2); by convention it counts as 4.
   k.work.flops = AttentionFlops(d) * (backward ? 2.0 : 1.0);
   k.work.read = read;
@@ -172,12 +171,11 @@ Value MaskBias(LayerBuilder& b, const AttentionDims& d, const ScoreBias& bias) {
 Value FusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, const Value& k, const Value& v, AttentionKernel kernel,
                      double dropout, const ScoreBias& bias) {
   const DType type = q.dtype;
-  const int64_t value_dim = d.value_dim > 0 ? d.value_dim : d.head_dim;
   const int64_t tokens = d.batch * d.query_length, keys = d.batch * d.key_length;
-  const Value out = b.NewTensor("attention", tokens, d.query_heads * value_dim, type);
+  const Value out = b.NewTensor("attention", tokens, d.query_heads * d.values(), type);
   const Value sums = b.NewTensor("attention.logsumexp", d.batch * d.query_heads, d.query_length, DType::kFp32, false);
   const Bytes q_bytes = SizeOf(type, tokens * d.query_heads * d.head_dim);
-  const Bytes kv_bytes = SizeOf(type, keys * d.key_value_heads * (d.head_dim + value_dim));
+  const Bytes kv_bytes = SizeOf(type, keys * d.key_value_heads * (d.head_dim + d.values()));
   const bool packed = q.index == k.index;
 
   Operator& op = b.Add("attention");
@@ -296,7 +294,6 @@ PackedViews ViewPacked(LayerBuilder& b, const Value& packed, int64_t query_colum
 Value UnfusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, const Value& k, const Value& v, double dropout,
                        const ScoreBias& bias, bool fused_softmax) {
   const int64_t heads = d.batch * d.query_heads;
-  const int64_t value_dim = d.value_dim > 0 ? d.value_dim : d.head_dim;
   const DType type = q.dtype;
   const DType wide = bias.math ? DType::kFp32 : type;  // PyTorch's math path computes 16-bit attention in fp32
   const bool strided = b.numerics().fused || fused_softmax;  // Megatron: strided products, scale and mask inside softmax
@@ -307,7 +304,7 @@ Value UnfusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, 
   if (q.index == k.index) SplitPacked(b, d, left, right, values);
   const bool copy = !strided && q.index != k.index;
   right = RepeatHeads(b, d, "repeat_keys", right, d.head_dim);
-  values = RepeatHeads(b, d, "repeat_values", values, value_dim);
+  values = RepeatHeads(b, d, "repeat_values", values, d.values());
   if (bias.math) {
     left = Scale(b, "query_scale", Cast(b, "query_fp32", left, wide));
     right = Scale(b, "key_scale", Cast(b, "key_fp32", right, wide));
@@ -330,7 +327,7 @@ Value UnfusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, 
   if (megatron && strided) b.last().forward_views += 10;
   weights = Dropout(b, "attention_dropout", weights, dropout);
   if (copy) values = HeadsFirst(b, "value_heads", values);
-  Value out = BatchedMatmul(b, "attention", weights, values, heads, d.query_length, value_dim, d.key_length, bias.math);
+  Value out = BatchedMatmul(b, "attention", weights, values, heads, d.query_length, d.values(), d.key_length, bias.math);
   if (bias.math) {  // the weights are returned in 16 bit too, and dropped
     Operator& op = b.last();
     op.forward.push_back(CastKernel("attention_weights_cast", wide, type, weights.elements(), HostCall::kOperator));
@@ -339,7 +336,7 @@ Value UnfusedAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, 
   out = Cast(b, "attention_cast", out, type);
   out = HeadsFirst(b, "attention_rows", out);
   out.rows = d.batch * d.query_length;
-  out.columns = d.query_heads * value_dim;
+  out.columns = d.query_heads * d.values();
   return out;
 }
 

@@ -1,6 +1,5 @@
 // Decoder-only families: one block of each kind, the embedding before and the head with its loss after.
 #include "sim/model/families.h"
-#include "sim/model/ring_attention.h"
 
 namespace simulate {
 namespace {
@@ -56,81 +55,15 @@ Heads Project(LayerBuilder& b, const LayerPlan& plan, const Value& x, const Valu
   return h;
 }
 
-// Keys and values of the whole sequence, when each rank has a part of it.
-void GatherKeysAndValues(LayerBuilder& b, const LayerPlan& plan, const Heads& h) {
-  if (plan.slice.context == 1) return;
-  Operator& op = b.Add("context_keys_values");
-  op.inputs = {h.k.index};
-  op.in_place = true;
-  op.boundary = Boundary::kContextKeyValue;
-  op.boundary_bytes = SizeOf(h.k.dtype, 2 * plan.tokens() * plan.slice.context * plan.key_value_heads() * plan.head_dim());
-}
-
-// SDPA without a bias is the framework's best fused kernel. REQUIRES: not kEager or kFusedSoftmax.
-AttentionKernel FusedKernel(AttentionImplementation attention) {
-  switch (attention) {
-    case AttentionImplementation::kMemoryEfficient: return AttentionKernel::kMemoryEfficient;
-    case AttentionImplementation::kFlash2: return AttentionKernel::kFlash2;
-    case AttentionImplementation::kFlash1: return AttentionKernel::kFlash1;
-    case AttentionImplementation::kTriton: return AttentionKernel::kTriton;
-    case AttentionImplementation::kFlash:
-    case AttentionImplementation::kSdpa:
-    case AttentionImplementation::kEager:
-    case AttentionImplementation::kFusedSoftmax: return AttentionKernel::kFlash;
-  }
-  return AttentionKernel::kFlash;
-}
-
-// Under a causal mask the sequence is cut into twice as many pieces as ranks, and each takes one from either end (Megatron-LM,
-// Transformer Engine; Llama 3, section 3.3.2), so that all have the average work: of L of c L positions, the blocks of scores
-// that a causal product of L queries and (c + 1) L / 2 keys has. The FLOPs by convention stay those of the whole square.
-void BalanceCausal(Operator& op, const AttentionDims& d) {
-  for (auto* kernels : {&op.forward, &op.backward}) {
-    for (Kernel& kernel : *kernels) {
-      if (kernel.work.kind == KernelKind::kAttention && d.causal) kernel.work.attention.key_length = (d.key_length + d.query_length) / 2;
-    }
-  }
-}
-
-Value AttentionCore(LayerBuilder& b, const LayerPlan& plan, const Heads& h) {
-  AttentionDims d;
-  d.batch = plan.samples();
-  d.query_heads = plan.heads();
-  d.key_value_heads = plan.key_value_heads();
-  d.query_length = plan.length();
-  d.key_length = plan.training.sequence_length;
-  d.head_dim = plan.head_dim();
-  const double dropout = plan.training.dropout;
-  const ContextImplementation context = plan.slice.context_implementation;
-  if (plan.slice.context > 1 && context != ContextImplementation::kAllGather) {
-    d.key_length = d.query_length;
-    b.SetSelective(true);
-    const RingOptions ring{plan.slice.context, context == ContextImplementation::kRingAllGather, plan.megatron()};
-    const Value out = RingAttention(b, d, h.q, h.k, h.v, FusedKernel(plan.training.attention), dropout, ring);
-    b.SetSelective(false);
-    return out;
-  }
-  GatherKeysAndValues(b, plan, h);
-  b.SetSelective(true);
-  const bool softmax = plan.training.attention == AttentionImplementation::kFusedSoftmax;
-  const Value out = softmax || plan.training.attention == AttentionImplementation::kEager
-                        ? UnfusedAttention(b, d, h.q, h.k, h.v, dropout, {}, softmax)
-                        : FusedAttention(b, d, h.q, h.k, h.v, FusedKernel(plan.training.attention), dropout);
-  b.SetSelective(false);
-  if (plan.slice.context > 1) {
-    const Bytes gathered = SizeOf(h.k.dtype, 2 * plan.samples() * d.key_length * d.key_value_heads * d.head_dim);
-    b.last().forward_workspace += gathered;
-    b.last().backward_workspace += gathered;
-    BalanceCausal(b.last(), d);
-  }
-  return out;
-}
-
 Value SelfAttention(LayerBuilder& b, const LayerPlan& plan, const Value& x) {
   b.SetPrefix("attention.");
   const Value in = EnterTensorParallel(b, plan, x, plan.tokens());
   const Heads h = Project(b, plan, in, x);
-  const Value out = AttentionCore(b, plan, h);
+  AttentionDims d;
+  d.query_heads = plan.heads();
+  d.key_value_heads = plan.key_value_heads();
+  d.head_dim = plan.head_dim();
+  const Value out = CoreAttention(b, plan, d, h.q, h.k, h.v);
   LinearOptions options;
   options.bias = plan.spec.attention_bias;
   const Value projected = Linear(b, "o", out, plan.spec.hidden_size, options);

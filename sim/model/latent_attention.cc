@@ -56,17 +56,10 @@ Value LatentAttention(LayerBuilder& b, const LayerPlan& plan, const Value& x) {
   const Value kv = Linear(b, "kv_up", latent, plan.heads() * (l.qk_nope_head_dim + l.v_head_dim));
   const auto [k, v] = KeysAndValues(b, kv, shared, plan.heads(), l);
   AttentionDims d;
-  d.batch = plan.samples();
   d.query_heads = d.key_value_heads = plan.heads();
-  d.query_length = plan.length();
-  d.key_length = plan.training.sequence_length;
   d.head_dim = l.qk_nope_head_dim + l.qk_rope_head_dim;
   d.value_dim = l.v_head_dim;
-  b.SetSelective(true);
-  const Value out = plan.training.attention == AttentionImplementation::kEager
-                        ? UnfusedAttention(b, d, q, k, v, plan.training.dropout, {})
-                        : FusedAttention(b, d, q, k, v, AttentionKernel::kFlash, plan.training.dropout);
-  b.SetSelective(false);
+  const Value out = CoreAttention(b, plan, d, q, k, v);
   const Value y = LeaveTensorParallel(b, plan, Linear(b, "o", out, plan.spec.hidden_size));
   b.SetPrefix("");
   return y;

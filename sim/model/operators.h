@@ -62,6 +62,7 @@ struct AttentionDims {
   int64_t head_dim = 0;
   int64_t value_dim = 0;       // 0: head_dim
   bool causal = true;
+  [[nodiscard]] int64_t values() const { return value_dim > 0 ? value_dim : head_dim; }
 };
 // Something added to the scores.
 struct ScoreBias {

@@ -18,13 +18,15 @@ class RingWriter {
       : numerics_(numerics), options_(options), attention_(std::move(attention)), type_(type), backward_(backward) {
     const int64_t heads = options.megatron ? d.key_value_heads : d.query_heads;
     rows_ = d.batch * d.query_length;
-    columns_ = d.query_heads * d.head_dim;
+    query_columns_ = d.query_heads * d.head_dim;
+    result_columns_ = d.query_heads * d.values();
     key_columns_ = heads * d.head_dim;
+    value_columns_ = heads * d.values();
     sum_rows_ = d.batch * d.query_heads;
     sum_columns_ = d.query_length;
   }
 
-  [[nodiscard]] Bytes KeysAndValues(DType type) const { return SizeOf(type, 2 * rows_ * key_columns_); }
+  [[nodiscard]] Bytes KeysAndValues(DType type) const { return Of(both_columns(), type); }
 
   // Step `i`: the first is the causal square, the others all queries by half of the keys.
   void Attend(int64_t i) {
@@ -45,7 +47,7 @@ class RingWriter {
   void SendKeysAndValues(int64_t i) {
     if (i + 1 == options_.ranks || (options_.gathers && i > 0 && compiled())) return;
     const Bytes bytes = KeysAndValues(type_);
-    if (!options_.megatron) Add("ring.pack", MemoryAccess::kElementwise, type_, 2 * key_columns_, bytes, bytes);
+    if (!options_.megatron) Add("ring.pack", MemoryAccess::kElementwise, type_, both_columns(), bytes, bytes);
     if (options_.gathers && i > 0) return;  // packed all the same, and dropped
     Act(options_.gathers ? RingAction::Kind::kGather : RingAction::Kind::kPass, RingPayload::kKeysAndValues,
         options_.gathers ? options_.ranks * bytes : bytes);
@@ -67,10 +69,15 @@ class RingWriter {
   }
 
   [[nodiscard]] bool compiled() const { return numerics_.compiled; }
-  [[nodiscard]] Bytes Queries(DType type) const { return SizeOf(type, rows_ * columns_); }
-  [[nodiscard]] Bytes Keys(DType type) const { return SizeOf(type, rows_ * key_columns_); }
-  [[nodiscard]] int64_t columns() const { return columns_; }
+  // Of the rank's rows, `columns` numbers each.
+  [[nodiscard]] Bytes Of(int64_t columns, DType type) const { return SizeOf(type, rows_ * columns); }
+  [[nodiscard]] Bytes Queries(DType type) const { return Of(query_columns_, type); }
+  [[nodiscard]] Bytes Results(DType type) const { return Of(result_columns_, type); }
+  [[nodiscard]] int64_t query_columns() const { return query_columns_; }
+  [[nodiscard]] int64_t result_columns() const { return result_columns_; }
   [[nodiscard]] int64_t key_columns() const { return key_columns_; }
+  [[nodiscard]] int64_t value_columns() const { return value_columns_; }
+  [[nodiscard]] int64_t both_columns() const { return key_columns_ + value_columns_; }
   [[nodiscard]] DType type() const { return type_; }
 
   std::vector<Kernel> kernels;
@@ -88,26 +95,26 @@ class RingWriter {
   Kernel attention_;
   DType type_;
   bool backward_;
-  int64_t rows_ = 0, columns_ = 0, key_columns_ = 0, sum_rows_ = 0, sum_columns_ = 0;
+  int64_t rows_ = 0, query_columns_ = 0, result_columns_ = 0, key_columns_ = 0, value_columns_ = 0, sum_rows_ = 0, sum_columns_ = 0;
 };
 
 
 // _SDPAMerger: out - sigmoid(lse' - lse) (out - out'), and the same of the log-sum-exp; five calls on one number per row.
 void Merge(RingWriter& w, int64_t i, bool last) {
-  const Bytes wide = w.Queries(kWide), narrow = w.Queries(w.type());
+  const Bytes wide = w.Results(kWide), narrow = w.Results(w.type());
   const auto same = MemoryAccess::kElementwise, mixed = MemoryAccess::kMixedTypes, broadcast = MemoryAccess::kBroadcast;
   if (w.compiled()) {
-    if (i > 0) w.Add("ring.merge", same, kWide, w.columns(), narrow + (i == 1 ? narrow : wide), last ? narrow : wide);
+    if (i > 0) w.Add("ring.merge", same, kWide, w.result_columns(), narrow + (i == 1 ? narrow : wide), last ? narrow : wide);
     return;
   }
-  w.Add("ring.to_fp32", mixed, kWide, w.columns(), narrow, wide);
+  w.Add("ring.to_fp32", mixed, kWide, w.result_columns(), narrow, wide);
   if (i > 0) {
     w.AddSums("ring.merge_sums", 5);
-    w.Add("ring.difference", same, kWide, w.columns(), 2 * wide, wide);
-    w.Add("ring.weight", broadcast, kWide, w.columns(), wide, wide);
-    w.Add("ring.update", same, kWide, w.columns(), 2 * wide, wide);
+    w.Add("ring.difference", same, kWide, w.result_columns(), 2 * wide, wide);
+    w.Add("ring.weight", broadcast, kWide, w.result_columns(), wide, wide);
+    w.Add("ring.update", same, kWide, w.result_columns(), 2 * wide, wide);
   }
-  if (last) w.Add("ring.to_narrow", same, kWide, w.columns(), wide, narrow);
+  if (last) w.Add("ring.to_narrow", same, kWide, w.result_columns(), wide, narrow);
 }
 
 void TorchForward(RingWriter& w, int64_t ranks) {
@@ -122,23 +129,23 @@ void TorchForward(RingWriter& w, int64_t ranks) {
 // Adds a step's gradients of keys and values to those that came round: of step 0 to zeros, later of half of the keys, whose
 // chunk is added to and put together with the other again.
 void AddKeyGradients(RingWriter& w, int64_t i) {
-  const Bytes wide = w.Keys(kWide), narrow = w.Keys(w.type());
   const auto same = MemoryAccess::kElementwise, mixed = MemoryAccess::kMixedTypes;
-  for (const char* name : {"ring.key_gradient", "ring.value_gradient"}) {
+  for (const auto& [name, columns] : {std::pair{"ring.key_gradient", w.key_columns()}, std::pair{"ring.value_gradient", w.value_columns()}}) {
+    const Bytes wide = w.Of(columns, kWide), narrow = w.Of(columns, w.type());
     if (i == 0 || w.compiled()) {
-      w.Add(name, mixed, kWide, w.key_columns(), wide + (i == 0 ? narrow : Half(narrow)), wide);
+      w.Add(name, mixed, kWide, columns, wide + (i == 0 ? narrow : Half(narrow)), wide);
     } else {
-      w.Add(name, mixed, kWide, w.key_columns() / 2, Half(wide + narrow), Half(wide));
-      w.Add(std::string(name) + "_chunks", same, kWide, w.key_columns(), wide, wide);
+      w.Add(name, mixed, kWide, columns / 2, Half(wide + narrow), Half(wide));
+      w.Add(std::string(name) + "_chunks", same, kWide, columns, wide, wide);
     }
   }
-  if (!w.compiled()) w.Add("ring.pack_gradients", same, kWide, 2 * w.key_columns(), 2 * wide, 2 * wide);
+  if (!w.compiled()) w.Add("ring.pack_gradients", same, kWide, w.both_columns(), w.KeysAndValues(kWide), w.KeysAndValues(kWide));
 }
 
 void TorchBackward(RingWriter& w, int64_t ranks) {
   const Bytes wide = w.Queries(kWide), narrow = w.Queries(w.type()), passed = w.KeysAndValues(kWide);
   const auto same = MemoryAccess::kElementwise;
-  if (!w.compiled()) w.Add("ring.zero", same, kWide, w.columns() + 2 * w.key_columns(), Bytes(0), wide + passed);
+  if (!w.compiled()) w.Add("ring.zero", same, kWide, w.query_columns() + w.both_columns(), Bytes(0), wide + passed);
   for (int64_t i = 0; i < ranks; ++i) {
     w.AwaitKeysAndValues(i);
     w.SendKeysAndValues(i);
@@ -147,11 +154,11 @@ void TorchBackward(RingWriter& w, int64_t ranks) {
     AddKeyGradients(w, i);
     w.Pass(RingPayload::kGradients, passed);
     if (w.compiled()) w.Wait(RingPayload::kGradients);
-    w.Add("ring.query_gradient", MemoryAccess::kMixedTypes, kWide, w.columns(), wide + narrow, wide);
+    w.Add("ring.query_gradient", MemoryAccess::kMixedTypes, kWide, w.query_columns(), wide + narrow, wide);
   }
-  w.Add("ring.query_gradient_to_narrow", same, kWide, w.columns(), wide, narrow);
+  w.Add("ring.query_gradient_to_narrow", same, kWide, w.query_columns(), wide, narrow);
   if (!w.compiled()) w.Wait(RingPayload::kGradients);
-  w.Add("ring.gradients_to_narrow", same, kWide, 2 * w.key_columns(), passed, w.KeysAndValues(w.type()));
+  w.Add("ring.gradients_to_narrow", same, kWide, w.both_columns(), passed, w.KeysAndValues(w.type()));
 }
 
 // Results of all steps are kept, then weighted and added up.
@@ -163,7 +170,7 @@ void MegatronForward(RingWriter& w, int64_t ranks) {
     if (i > 0) w.AddSums("ring.merge_sums", 1);
   }
   for (int64_t i = 0; i < ranks; ++i)
-    w.Add("ring.correct", MemoryAccess::kBroadcast, w.type(), w.columns(), (i == 0 ? 1 : 2) * w.Queries(w.type()), w.Queries(w.type()));
+    w.Add("ring.correct", MemoryAccess::kBroadcast, w.type(), w.result_columns(), (i == 0 ? 1 : 2) * w.Results(w.type()), w.Results(w.type()));
 }
 
 void MegatronBackward(RingWriter& w, int64_t ranks) {
@@ -174,8 +181,8 @@ void MegatronBackward(RingWriter& w, int64_t ranks) {
     if (ranks > 1) w.Pass(RingPayload::kGradients, (i > 0 && i + 1 < ranks ? 2 : 1) * both);
     w.Attend(ranks - 1 - i);
     w.Wait(RingPayload::kGradients);
-    w.Add("ring.query_gradient", same, w.type(), w.columns(), 2 * queries, queries);
-    w.Add("ring.gradients", same, w.type(), 2 * w.key_columns(), 2 * both, both);
+    w.Add("ring.query_gradient", same, w.type(), w.query_columns(), 2 * queries, queries);
+    w.Add("ring.gradients", same, w.type(), w.both_columns(), 2 * both, both);
   }
 }
 
@@ -207,7 +214,7 @@ Value RingAttention(LayerBuilder& b, const AttentionDims& d, const Value& q, con
     op.forward_workspace += held + options.ranks * out.bytes();
     op.backward_workspace += 2 * held;
   } else {
-    op.forward_workspace += held + kv + 3 * forward.Queries(kWide);
+    op.forward_workspace += held + kv + 3 * forward.Results(kWide);
     op.backward_workspace += held + kv + 2 * forward.KeysAndValues(kWide) + forward.Queries(kWide);
   }
   return out;

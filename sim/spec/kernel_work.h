@@ -75,6 +75,7 @@ struct AttentionShape {
   bool causal = false;
   bool backward = false;
   AttentionKernel kernel = AttentionKernel::kFlash;
+  int64_t value_dim = 0;  // of a head's values and results; 0: head_dim
   auto operator<=>(const AttentionShape&) const = default;
 };
 

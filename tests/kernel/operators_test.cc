@@ -34,6 +34,17 @@ TEST_CASE("attention without overheads takes 4 b h s^2 d FLOPs, and 2.5 times th
   CHECK(AttentionTime(Square(1024, false, true), DType::kBf16, Round()).value() == Approx(2.5 * forward));
 }
 
+TEST_CASE("values narrower than keys save their share of two products in two, backward of two in five", "[kernel]") {
+  // d = 128 and v = 64: 2 (128 + 64) of 4 x 128 FLOPs a score, backward 2 (3 x 128 + 2 x 64) of 10 x 128.
+  AttentionShape forward = Square(1024, false, false), backward = Square(1024, false, true);
+  const double wide = AttentionTime(forward, DType::kBf16, Round()).value(), wide_backward = AttentionTime(backward, DType::kBf16, Round()).value();
+  forward.value_dim = backward.value_dim = 64;
+  CHECK(AttentionTime(forward, DType::kBf16, Round()).value() == Approx(wide * 0.75));
+  CHECK(AttentionTime(backward, DType::kBf16, Round()).value() == Approx(wide_backward * 0.8));
+  forward.value_dim = 128;
+  CHECK(AttentionTime(forward, DType::kBf16, Round()).value() == wide);
+}
+
 TEST_CASE("a causal mask leaves n (n + 1) / 2 of n^2 blocks", "[kernel]") {
   const double full = AttentionTime(Square(1024, false, false), DType::kBf16, Round()).value();
   CHECK(AttentionTime(Square(1024, true, false), DType::kBf16, Round()).value() == Approx(full * 36 / 64));

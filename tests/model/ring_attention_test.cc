@@ -143,4 +143,54 @@ TEST_CASE("partial results are merged in fp32, in one kernel a step if compiled"
   CHECK(2 * traffic(compiled, "ring.merge") == (kRanks - 1) * 5 * wide - 2 * wide);
 }
 
+namespace {
+
+// 8 heads of 96 + 32 numbers a key and 64 a value, from latents of 48.
+Operator LatentOperator(Runtime runtime, ContextImplementation how, const std::string& name) {
+  ModelSpec m = Llama(1, 1024, kHeads, kHeads, 4096);
+  m.family = ModelFamily::kDeepseekV3;
+  m.latent_attention = {64, 48, 96, 32, 64};
+  m.experts = {8, 2, 128, 1, 1, 0.0};
+  TrainingSpec training = Training(kLength, 1, "bf16");
+  training.runtime = runtime;
+  const Model model = BuildModel(m, training, Ring(how));
+  for (const Operator& op : model.layers[1].operators)
+    if (op.name == "attention." + name) return op;
+  FAIL("no " << name);
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("of latent attention every head's keys and values are communicated, not the latents they come from") {
+  using Kind = RingAction::Kind;
+  const Bytes both(2 * kLocal * kHeads * (96 + 32 + 64));
+  const Operator gather = LatentOperator(Runtime::kEager, ContextImplementation::kAllGather, "context_keys_values");
+  CHECK(gather.boundary == Boundary::kContextKeyValue);
+  CHECK(gather.boundary_bytes == kRanks * both);
+  for (const Runtime runtime : {Runtime::kEager, Runtime::kMegatron}) {
+    const Operator ring = LatentOperator(runtime, ContextImplementation::kRing, "attention");
+    CHECK(Sum(ring.forward_ring, Kind::kPass, RingPayload::kKeysAndValues) == (kRanks - 1) * both);
+    const auto first = std::find_if(ring.forward.begin(), ring.forward.end(), [](const Kernel& k) { return k.work.kind == KernelKind::kAttention; });
+    REQUIRE(first != ring.forward.end());
+    CHECK(first->work.attention.head_dim == 128);
+    CHECK(first->work.attention.value_dim == 64);
+    // Two products of the whole square: 2 (128 + 64) FLOPs a score.
+    CHECK(ring.model_flops.value() == Approx(2.0 * (128 + 64) * static_cast<double>(kHeads * kLength * kLength) / kRanks));
+  }
+  // Merged are results, 64 numbers a head: of X fp32 bytes 8 X a merge.
+  Bytes merged;
+  const Operator eager = LatentOperator(Runtime::kEager, ContextImplementation::kRing, "attention");
+  for (const Kernel& k : eager.forward)
+    if (k.name == "ring.difference" || k.name == "ring.weight" || k.name == "ring.update") merged += k.work.read + k.work.written;
+  CHECK(merged == (kRanks - 1) * 8 * Bytes(4 * kLocal * kHeads * 64));
+}
+
+TEST_CASE("latent attention shares the causal work among the ranks that gather its keys") {
+  // L queries and (c + 1) L / 2 keys.
+  const Operator op = LatentOperator(Runtime::kEager, ContextImplementation::kAllGather, "attention");
+  CHECK(op.forward.front().work.attention.query_length == kLocal);
+  CHECK(op.forward.front().work.attention.key_length == (kRanks + 1) * kLocal / 2);
+}
+
 }  // namespace simulate
