@@ -1,9 +1,10 @@
 // Folding: which ranks must behave alike, so that one of each kind is simulated.
 //
 // Colour refinement (Weisfeiler-Leman, dimension 1) over ranks, groups and nodes. A rank starts with the
-// colour (program, speed); where speeds differ and accelerators share NICs, also with its place in the node: a straggler's
-// neighbour at the same NIC meets its late messages, the others of the node do not. In each round a group's colour is its communicator, its placement on the
-// graph and the multiset of its members' colours; a node's is the multiset of the colours on it; a rank's
+// colour (program, speed); where speeds differ and accelerators share NICs, also with its place in the node:
+// a straggler's neighbour at the same NIC meets its late messages, the others of the node do not.
+// In each round a group's colour is its communicator, its placement on the graph and the multiset of its
+// members' colours; a node's is the multiset of the colours on it; a rank's
 // new colour is its old one with those of its groups and its node, and for transfers those of its peers
 // with the placement of the pair. Rounds go on until no class splits. Two ranks of one class then see
 // the same programs, prices and peers, so they do the same things at the same times; ranks that share a
