@@ -8,6 +8,7 @@
 #include <exception>
 #include <iostream>
 #include <memory>
+#include <new>
 #include <sstream>
 
 #include "CLI/CLI.hpp"
@@ -87,6 +88,20 @@ int Print(const std::string& text, int code) {
 
 }  // namespace
 
+namespace {
+
+// As of an unset shell variable: nothing would be written, and nothing said.
+void RefuseEmptyFileNames(CLI::App& app) {
+  for (CLI::Option* option : app.get_options([](const CLI::Option*) { return true; })) {
+    const std::string type = option->get_type_name();
+    if (type != "FILE" && type != "DIR" && type != "FOLDER") continue;
+    option->check([](const std::string& name) { return std::string(name.empty() ? "the name is empty" : ""); });
+  }
+  for (CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) RefuseEmptyFileNames(*sub);
+}
+
+}  // namespace
+
 int RunCommandLine(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   HandleInterrupts();
@@ -111,6 +126,7 @@ int RunCommandLine(int argc, char** argv) {
   AddCalibrateCommand(app, command);
   AddReplayCommand(app, command);
   AddSelfDescription(app, command);
+  RefuseEmptyFileNames(app);
   try {
     const int code = Parse(app, argc, argv, command);
     const int printed = Print(out.str(), code);
@@ -118,6 +134,9 @@ int RunCommandLine(int argc, char** argv) {
     return printed;
   } catch (const TimeOverflow& error) {
     std::cerr << "error: " << error.what() << "\nhelp: some number of the scenario or of the hardware is off by orders of magnitude\n";
+    return kExitBadInput;
+  } catch (const std::bad_alloc&) {
+    std::cerr << "error: this machine has not enough memory for the run\n";
     return kExitBadInput;
   } catch (const std::exception& error) {
     std::cerr << "error: simulate has a bug: " << error.what()

@@ -334,13 +334,7 @@ void ReduceTiedEmbedding(Environment& env, const PipelineShape& shape, int64_t s
 void WritePipelineStep(Environment& env, DataParallel& data_parallel, const PipelineShape& shape,
                        const std::vector<std::vector<uint32_t>>& split, const std::vector<StageSchedule>& schedule,
                        int64_t stage) {
-  StepWriter& writer = env.writer;
-  writer.SetPhase(Phase::kSetup);
-  if (env.scenario.training.runtime != Runtime::kNeuron) AllocateLibraryWorkspaces(env);
-  data_parallel.AllocateState();
-  writer.BeginStep();
-  writer.SetPhase(Phase::kForward);
-  writer.HostWork(HostCall::kIteration);
+  BeginStep(env, data_parallel);
   StageWriter stage_writer(env, data_parallel, shape, split, schedule, stage);
   stage_writer.Run();
   data_parallel.FinishGradients();

@@ -13,8 +13,6 @@ int64_t Communicators(const Layout& layout) {
   return groups + (groups > 1 ? 1 : 0) + (layout.pipeline > 1 ? 1 : 0);
 }
 
-}  // namespace
-
 void AllocateLibraryWorkspaces(Environment& env) {
   // at::cuda::getChosenWorkspaceSize (ATen/cuda/CublasHandlePool.cpp): 32 MiB from compute capability 9.0 on (the
   // first generation that multiplies fp8), else 2 x 4096 KiB + 8 x 16 KiB; one for the thread that runs the forward
@@ -29,15 +27,21 @@ void AllocateLibraryWorkspaces(Environment& env) {
                       MemoryCategory::kFramework, env.wiring.compute, "context and communicators");
 }
 
+}  // namespace
+
+void BeginStep(Environment& env, DataParallel& data_parallel) {
+  env.writer.SetPhase(Phase::kSetup);
+  if (env.scenario.training.runtime != Runtime::kNeuron) AllocateLibraryWorkspaces(env);
+  data_parallel.AllocateState();
+  env.writer.BeginStep();
+  env.writer.SetPhase(Phase::kForward);
+  env.writer.HostWork(HostCall::kIteration);
+}
+
 void WriteTrainingStep(Environment& env, DataParallel& data_parallel) {
   StepWriter& writer = env.writer;
   LayerRunner runner(env, data_parallel);
-  writer.SetPhase(Phase::kSetup);
-  if (env.scenario.training.runtime != Runtime::kNeuron) AllocateLibraryWorkspaces(env);
-  data_parallel.AllocateState();
-  writer.BeginStep();
-  writer.SetPhase(Phase::kForward);
-  writer.HostWork(HostCall::kIteration);
+  BeginStep(env, data_parallel);
   const int64_t micro_steps = env.scenario.training.gradient_accumulation_steps;
   for (int64_t step = 0; step < micro_steps; ++step) {
     data_parallel.SetMicroStep(step, micro_steps);

@@ -6,8 +6,8 @@
 
 namespace simulate {
 
-// Setup: what the libraries keep for themselves.
-void AllocateLibraryWorkspaces(Environment& environment);
+// What every step begins with: setup (the libraries' own memory, the data-parallel wrapper's state), then the loop's host work.
+void BeginStep(Environment& environment, DataParallel& data_parallel);
 
 // Writes the whole step of one rank.
 void WriteTrainingStep(Environment& environment, DataParallel& data_parallel);

@@ -6,33 +6,25 @@
 #include <nlohmann/json.hpp>
 #include <tuple>
 
+#include "sim/cluster/vertex_names.h"
+
 namespace simulate {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-const char* KindName(VertexKind kind) {
-  switch (kind) {
-    case VertexKind::kAccelerator: return "accelerator";
-    case VertexKind::kSwitch: return "switch";
-    case VertexKind::kNic: return "NIC";
-    case VertexKind::kHost: return "host";
-  }
-  return "";
-}
 
 bool InsideNode(const std::string& name) { return name.rfind("node", 0) == 0; }
 
 // What a vertex has in common with its likes: without its node, rail and number.
 std::string ClassOf(const HardwareSpec& hardware, const Topology& topology, VertexId v) {
   const VertexKind kind = topology.vertex_kind(v);
-  if (kind == VertexKind::kAccelerator || kind == VertexKind::kNic) return KindName(kind);
+  if (kind == VertexKind::kAccelerator || kind == VertexKind::kNic) return Name(kind);
   std::string name = topology.VertexName(v);
   if (kind == VertexKind::kSwitch && InsideNode(name)) return hardware.node.scale_up.kind + " switch";
   const size_t dot = name.find('.');
   if (dot != std::string::npos) name = InsideNode(name) ? name.substr(dot + 1) : name.substr(0, dot);
   while (!name.empty() && std::isdigit(static_cast<unsigned char>(name.back())) != 0) name.pop_back();
-  return name.empty() ? KindName(kind) : name;
+  return name.empty() ? Name(kind) : name;
 }
 
 struct Classes {
@@ -87,7 +79,7 @@ std::string ClusterJson(const HardwareSpec& hardware, const Topology& topology) 
   for (const auto& [name, count] : classes.fabric) json["fabric"].push_back({{"name", name}, {"count", count}});
   json["node"] = Json::array();
   for (const auto& [name, kind, count] : classes.node) {
-    json["node"].push_back({{"name", name}, {"kind", KindName(kind)}, {"count", count}});
+    json["node"].push_back({{"name", name}, {"kind", Name(kind)}, {"count", count}});
   }
   json["links"] = Links(topology, classes);
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);

@@ -10,21 +10,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "sim/base/quantity_text.h"
+#include "sim/cluster/vertex_names.h"
 #include "sim/config/read_cluster.h"
 #include "sim/study/write_file.h"
 
 namespace simulate {
 namespace {
-
-const char* Name(VertexKind kind) {
-  switch (kind) {
-    case VertexKind::kAccelerator: return "accelerator";
-    case VertexKind::kSwitch: return "switch";
-    case VertexKind::kNic: return "NIC";
-    case VertexKind::kHost: return "host";
-  }
-  return "";
-}
 
 // Links of one sort: between the same kinds of vertices (upwards), of one kind, bandwidth and latency.
 struct LinkSort {

@@ -10,6 +10,7 @@ namespace simulate {
 namespace {
 
 using Catch::Contains;
+using Catch::EndsWith;
 using Catch::StartsWith;
 
 // Every option that writes a file, with a command line that reaches it.
@@ -83,6 +84,18 @@ TEST_CASE("an unwritable path is an error with its reason, and nothing is left b
     CHECK(folder.code == 2);
     CHECK_THAT(folder.err, Contains("Is a directory\n"));
     CHECK(box.FileCount() == files);
+  }
+}
+
+TEST_CASE("an empty name, as of an unset shell variable, is refused") {
+  const Sandbox box;
+  box.Write("s.yaml", kSmall);
+  for (const char* option : {"--html", "--trace", "-o", "--chakra", "--resume"}) {
+    INFO(option);
+    const Outcome outcome = box.Run(std::string("s.yaml ") + option + " \"$unset\"");
+    CHECK(outcome.code == 2);
+    CHECK(outcome.out.empty());
+    CHECK_THAT(outcome.err, EndsWith(": the name is empty\nRun with --help for more information.\n"));
   }
 }
 
