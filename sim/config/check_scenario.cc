@@ -146,10 +146,12 @@ class Checker {
       Error("this schedule has one chunk of layers per stage", "parallelism.pipeline.virtual_stages")
           .help.emplace_back("virtual stages belong to the schedule `interleaved_1f1b`");
     }
+    PipelineOfShards();
     const int64_t chunks = p.stages * (interleaved ? p.virtual_stages : 1);
-    if (Layers() < chunks) {
+    const int64_t least = p.schedule == PipelineScheduleKind::kZeroBubbleV ? 2 * p.stages : chunks;  // two chunks a stage, uneven as need be
+    if (Layers() < least) {
       Diagnostic& d = Error("a pipeline cannot have more stages than layers", "parallelism.pipeline.stages");
-      d.label = absl::StrCat(Layers(), " layers cannot fill ", chunks, " stages");
+      d.label = absl::StrCat(Layers(), " layers cannot fill ", least, " stages");
       NoteModel(d, "num_hidden_layers", "the number of layers is set here");
     } else if (Layers() % chunks != 0 && !p.uneven && p.partition == PipelinePartition::kBlocks) {
       Diagnostic& d = Error("pipeline stages must divide the number of layers", "parallelism.pipeline.stages");
@@ -158,6 +160,22 @@ class Checker {
       HelpDivisors(d, Layers(), Layers(), "");
       d.help.emplace_back("`parallelism.pipeline.uneven: true` lets stages differ by one layer");
     }
+  }
+
+  // FSDP's units and the first ZeRO-3's gathers are written for a stage that is one module and runs its backward whole.
+  void PipelineOfShards() {
+    const PipelineSpec& p = layout().pipeline;
+    const bool two_chunks = p.schedule == PipelineScheduleKind::kZeroBubbleV || p.schedule == PipelineScheduleKind::kDualPipe;
+    const bool chunks = two_chunks || p.schedule == PipelineScheduleKind::kInterleaved1F1B;
+    const bool splits = two_chunks || p.schedule == PipelineScheduleKind::kZeroBubbleH1;
+    const bool fsdp = layout().data.strategy == DataStrategy::kFsdp && (chunks || splits);
+    const bool first_zero3 = layout().data.strategy == DataStrategy::kZero3 && chunks &&
+                             layout().data.zero3_implementation == Zero3Implementation::kSynchronous;
+    if (!fsdp && !first_zero3) return;
+    Diagnostic& d = Error("this schedule is not simulated with this way to shard", "parallelism.pipeline");
+    d.label = chunks ? "a stage holds several chunks of layers" : "backwards are split in two";
+    Note(d, "parallelism.data.strategy", fsdp ? "FSDP's units take a stage of one chunk, and whole backwards" : "the synchronous ZeRO-3 takes a stage of one chunk");
+    d.help.emplace_back("choose the schedule `1f1b` or `gpipe`, or shard with `zero1` or `zero2`");
   }
 
   // Needs gradient_accumulation_steps, which Batch() settles.
@@ -171,6 +189,11 @@ class Checker {
       Diagnostic& d = Error("an interleaved pipeline needs a multiple of its stages as micro-batches", key);
       d.label = absl::StrCat(micro_batches, " micro-batches do not divide by ", p.stages, " stages");
       Note(d, "parallelism.pipeline.stages", "the number of stages is set here");
+    } else if (p.schedule == PipelineScheduleKind::kDualPipe &&
+               (p.stages % 2 != 0 || micro_batches % 2 != 0 || micro_batches < 2 * p.stages)) {
+      Diagnostic& d = Error("DualPipe needs an even number of stages, and of micro-batches at least twice as many", key);
+      d.label = absl::StrCat(micro_batches, " micro-batches");
+      Note(d, "parallelism.pipeline.stages", absl::StrCat("the number of stages, ", p.stages, ", is set here"));
     } else if (micro_batches < p.stages) {
       Diagnostic& d = diagnostics_.Warning("fewer micro-batches than pipeline stages", At(key));
       d.label = absl::StrCat(micro_batches, " micro-batches never fill ", p.stages, " stages");

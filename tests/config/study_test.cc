@@ -74,13 +74,19 @@ TEST_CASE("an override changes the file, a model that it names, or the sweep") {
 
 TEST_CASE("a short form gives way to a mapping when one of its keys is set") {
   const Study study = Load(kBase + "parallelism: {data: fsdp, pipeline: 2}\n",
-                           {{"parallelism.data.sharding", "shard_grad_op"}, {"parallelism.pipeline.virtual_stages", "3"},
+                           {{"parallelism.data.sharding", "shard_grad_op"}, {"parallelism.pipeline.schedule", "gpipe"},
                             {"training.gradient_accumulation_steps", "4"}});
   const ParallelismSpec& p = study.points[0].parallelism;
   CHECK(p.data.strategy == DataStrategy::kFsdp);
   CHECK(p.data.sharding == Sharding::kShardGradOp);
   CHECK(p.pipeline.stages == 2);
-  CHECK(p.pipeline.schedule == PipelineScheduleKind::kInterleaved1F1B);
+  CHECK(p.pipeline.schedule == PipelineScheduleKind::kGpipe);
+}
+
+TEST_CASE("virtual stages make a schedule that was not chosen interleaved") {
+  const Study study = Load(kBase + "parallelism: {data: zero1, pipeline: 2}\n",
+                           {{"parallelism.pipeline.virtual_stages", "3"}, {"training.gradient_accumulation_steps", "4"}});
+  CHECK(study.points[0].parallelism.pipeline.schedule == PipelineScheduleKind::kInterleaved1F1B);
 }
 
 TEST_CASE("the accumulation steps follow from the global batch") {
