@@ -159,6 +159,14 @@ class Checker {
       NoteModel(d, "num_hidden_layers", "the number of layers is set here");
       HelpDivisors(d, Layers(), Layers(), "");
       d.help.emplace_back("`parallelism.pipeline.uneven: true` lets stages differ by one layer");
+    } else if (p.partition == PipelinePartition::kEnds && s_.model.family == ModelFamily::kT5) {
+      Error("the partition `ends` is for models of one stack", "parallelism.pipeline.partition")
+          .help.emplace_back("choose `blocks`, `layers` or `parameters`");
+    } else if (const int64_t items = Layers() + 3; p.partition == PipelinePartition::kLayers && items / least == 1 && least - items % least >= 2) {
+      // Embedding, blocks, final norm and head are spread; the last two stages would take the norm and the head.
+      Diagnostic& d = Error("a stage would hold nothing but the final norm", "parallelism.pipeline.partition");
+      d.label = absl::StrCat(items, " items over ", least, " stages");
+      d.help.emplace_back("choose fewer stages, or the partition `ends`");
     }
   }
 
