@@ -146,7 +146,7 @@ class Checker {
       Error("this schedule has one chunk of layers per stage", "parallelism.pipeline.virtual_stages")
           .help.emplace_back("virtual stages belong to the schedule `interleaved_1f1b`");
     }
-    PipelineOfShards();
+    Chunks();
     const int64_t chunks = p.stages * (interleaved ? p.virtual_stages : 1);
     const int64_t least = p.schedule == PipelineScheduleKind::kZeroBubbleV ? 2 * p.stages : chunks;  // two chunks a stage, uneven as need be
     if (Layers() < least) {
@@ -170,12 +170,17 @@ class Checker {
     }
   }
 
-  // FSDP's units and the first ZeRO-3's gathers are written for a stage that is one module and runs its backward whole.
-  void PipelineOfShards() {
+  // What is not written for stages of several chunks or split backwards: FSDP's units and the first ZeRO-3's gathers, waits by layer.
+  void Chunks() {
     const PipelineSpec& p = layout().pipeline;
     const bool two_chunks = p.schedule == PipelineScheduleKind::kZeroBubbleV || p.schedule == PipelineScheduleKind::kDualPipe;
     const bool chunks = two_chunks || p.schedule == PipelineScheduleKind::kInterleaved1F1B;
     const bool splits = two_chunks || p.schedule == PipelineScheduleKind::kZeroBubbleH1;
+    if (chunks && s_.training.host_waits == HostWaits::kLayers) {  // it would wait for what the next chunk has posted ahead
+      Diagnostic& d = Error("a host that waits after every layer cannot post a chunk's messages ahead", "training.host_waits");
+      Note(d, "parallelism.pipeline", "a stage holds several chunks of layers");
+      d.help.emplace_back("choose `passes`, or the schedule `1f1b`, `gpipe` or `zero_bubble_h1`");
+    }
     const bool fsdp = layout().data.strategy == DataStrategy::kFsdp && (chunks || splits);
     const bool first_zero3 = layout().data.strategy == DataStrategy::kZero3 && chunks &&
                              layout().data.zero3_implementation == Zero3Implementation::kSynchronous;
