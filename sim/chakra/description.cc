@@ -57,7 +57,7 @@ std::string GroupText(const std::vector<RankId>& group) {
 Json KernelJson(const KernelWork& w) {
   Json k = {{"kind", kKernelKinds.at(static_cast<size_t>(w.kind))}, {"dtype", Name(w.dtype)}};
   if (w.kind == KernelKind::kGemm) {
-    k["gemm"] = {w.gemm.batch, w.gemm.m, w.gemm.n, w.gemm.k, kPasses.at(static_cast<size_t>(w.gemm.pass))};
+    k["gemm"] = {w.gemm.batch, w.gemm.m, w.gemm.n, w.gemm.k, kPasses.at(static_cast<size_t>(w.gemm.pass)), w.gemm.added_to};
   } else if (w.kind == KernelKind::kAttention) {
     const AttentionShape& a = w.attention;
     k["attention"] = {a.batch,    a.query_heads, a.key_value_heads, a.query_length, a.key_length,
@@ -137,7 +137,7 @@ KernelWork ReadKernel(const Json& k) {
   if (w.kind == KernelKind::kGemm) {
     const Json& g = k.at("gemm");
     w.gemm = {Count(g.at(0)), Count(g.at(1)), Count(g.at(2)), Count(g.at(3)),
-              static_cast<GemmPass>(IndexOf(kPasses, g.at(4).get<std::string>()))};
+              static_cast<GemmPass>(IndexOf(kPasses, g.at(4).get<std::string>())), g.size() > 5 ? Count(g.at(5)) : 0};
   } else if (w.kind == KernelKind::kAttention) {
     const Json& a = k.at("attention");
     w.attention = {Count(a.at(0)), Count(a.at(1)), Count(a.at(2)),        Count(a.at(3)),

@@ -255,6 +255,13 @@ class Checker {
       if (unfused) Note(d, "training.attention", "the attention is set here");
       d.help.emplace_back("choose `all_gather`, or `training.attention: flash`");
     }
+    const int64_t heads = s_.model.num_attention_heads, pairs = s_.model.num_key_value_heads > 0 ? s_.model.num_key_value_heads : heads;
+    if (const int64_t ways = layout().tensor * context;
+        layout().context_implementation == ContextImplementation::kAllToAll && (heads % ways != 0 || pairs % ways != 0)) {
+      Diagnostic& d = Error("the exchange of heads gives every rank as many", "parallelism.context_implementation");
+      d.label = absl::StrCat(heads % ways != 0 ? heads : pairs, heads % ways != 0 ? " heads" : " pairs of keys and values", " cannot be split ", ways, " ways");
+      d.help.emplace_back("choose `ring` or `all_gather`");
+    }
     if (t.sequence_length % context == 0 && t.sequence_length % (2 * context) != 0) {
       Diagnostic& d = Error("ring attention cuts the sequence into twice as many pieces as ranks", "parallelism.context");
       d.label = absl::StrCat(t.sequence_length, " positions cannot be split ", 2 * context, " ways");

@@ -43,6 +43,7 @@ void ReadAttention(MapReader& r, std::array<AttentionCalibration, 2>* directions
       ReadShare(m, "efficiency", &c.efficiency);
       ReadCost(m, "softmax_cycles", &c.softmax_cycles);
       m.Duration("block", &c.block);
+      m.Integer("rows", 0, int64_t{1} << 20, &c.rows);
       ReadCost(m, "tensor_passes", &c.tensor_passes);
       m.Duration("launch", &c.launch);
     });

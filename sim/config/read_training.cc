@@ -327,7 +327,8 @@ bool ReadParallelism(ValueReader& value, ParallelismSpec* out) {
     map.Enum<ContextImplementation>("context_implementation",
                                     {{"all_gather", ContextImplementation::kAllGather},
                                      {"ring", ContextImplementation::kRing},
-                                     {"ring_all_gather", ContextImplementation::kRingAllGather}},
+                                     {"ring_all_gather", ContextImplementation::kRingAllGather},
+                                     {"all_to_all", ContextImplementation::kAllToAll}},
                                     &out->context_implementation);
     map.Integer("expert", 1, kMaxWays, &out->expert);
   });

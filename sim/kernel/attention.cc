@@ -1,5 +1,6 @@
 #include "sim/kernel/attention.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "sim/base/check.h"
@@ -53,8 +54,10 @@ Seconds AttentionTime(const AttentionShape& s, DType type, const AcceleratorSpec
       (static_cast<double>(s.query_heads * s.query_length) + static_cast<double>(s.key_value_heads * s.key_length));
   const double bandwidth =
       a.memory_bandwidth.value() * a.calibration.memory.access[static_cast<int>(MemoryAccess::kElementwise)].bandwidth;
-  return c.launch + Seconds(blocks / units * c.block.value() + scores / units * (softmax + products) +
-                            c.tensor_passes * tensor / bandwidth);
+  const double spread = blocks / units * c.block.value() + scores / units * (softmax + products);
+  const double rows = static_cast<double>(std::min(c.rows, s.query_length));
+  const double longest = rows * (static_cast<double>(s.key_length) * (softmax + products) + c.block.value() / kBlock);
+  return c.launch + Seconds(std::max(spread, longest) + c.tensor_passes * tensor / bandwidth);
 }
 
 }  // namespace simulate

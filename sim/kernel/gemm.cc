@@ -23,10 +23,9 @@ constexpr double kOverlap = 2.5;    // p of the norm
 
 double Efficiency(const GemmShape& shape, DType type, const GemmCalibration& c) {
   if (type == DType::kFp32) return c.efficiency_fp32;
-  const int64_t odd_bits = shape.m | shape.n | shape.k;
-  if (odd_bits % 2 != 0) return c.unaligned;
-  // m is the contiguous extent of no operand in a forward product, so it may be anything there.
-  const int64_t contiguous = shape.n | shape.k | (shape.pass == GemmPass::kWeightGradient ? shape.m : 0);
+  // The extents along which rows lie in memory; tokens (m, of a weight gradient k) are along none and may be any number.
+  const int64_t contiguous = shape.n | (shape.pass == GemmPass::kWeightGradient ? shape.m : shape.k);
+  if (contiguous % 2 != 0) return c.unaligned;
   if (contiguous % 8 != 0) return c.half_aligned;
   if (type == DType::kTf32) return c.efficiency_tf32;
   if (type == DType::kFp8 || type == DType::kInt8) return c.efficiency_fp8;
@@ -34,13 +33,19 @@ double Efficiency(const GemmShape& shape, DType type, const GemmCalibration& c) 
 }
 
 double ResultSize(DType type) { return type == DType::kFp32 || type == DType::kTf32 ? 4.0 : 2.0; }
+// Bytes that cross per element of the result: what it is added to is read and written.
+double ResultTraffic(const GemmShape& s, DType type) {
+  return s.added_to > 0 ? 2.0 * static_cast<double>(s.added_to) : ResultSize(type);
+}
+// ... of which the multipliers wait for: a 16-bit tile of the buffer fits beside the operands and is fetched ahead.
+double DrainTraffic(const GemmShape& s, DType type) { return s.added_to == 2 ? 2.0 : ResultTraffic(s, type); }
 double OperandSize(DType type) { return static_cast<double>(SizeOf(type, 1).value()); }
 
 }  // namespace
 
 double GemmBytes(const GemmShape& s, DType type) {
   const double m = static_cast<double>(s.m), n = static_cast<double>(s.n), k = static_cast<double>(s.k);
-  return static_cast<double>(s.batch) * (OperandSize(type) * (m * k + n * k) + ResultSize(type) * m * n);
+  return static_cast<double>(s.batch) * (OperandSize(type) * (m * k + n * k) + ResultTraffic(s, type) * m * n);
 }
 
 GemmPlan PlanGemm(const GemmShape& s, DType type, const AcceleratorSpec& a) {
@@ -58,7 +63,7 @@ GemmPlan PlanGemm(const GemmShape& s, DType type, const AcceleratorSpec& a) {
   for (const Tile& tile : kTiles) {
     const double rate = full_rate / (1.0 + c.tile_traffic * (128.0 / tile.m + 128.0 / tile.n));
     const double area = tile.m * tile.n;
-    const double drain = c.tile_drain.value() * area / (256.0 * 128.0) * ResultSize(type) / 2.0;
+    const double drain = c.tile_drain.value() * area / (256.0 * 128.0) * DrainTraffic(s, type) / 2.0;
     const double tiles = static_cast<double>(s.batch) * std::ceil(m / tile.m) * std::ceil(n / tile.n);
     for (const int split : kSplits) {
       const double inner = std::ceil(static_cast<double>(s.k) / split / inner_step) * inner_step;

@@ -66,13 +66,19 @@ Value GatherAndAttend(LayerBuilder& b, const LayerPlan& plan, const AttentionDim
 
 Value CoreAttention(LayerBuilder& b, const LayerPlan& plan, AttentionDims d, const Value& q, const Value& k, const Value& v) {
   const ContextImplementation how = plan.slice.context_implementation;
-  const bool ring = plan.slice.context > 1 && how != ContextImplementation::kAllGather;
+  const bool heads = plan.slice.context > 1 && how == ContextImplementation::kAllToAll;
+  const bool ring = plan.slice.context > 1 && how != ContextImplementation::kAllGather && !heads;
   d.batch = plan.samples();
   d.query_length = plan.length();
   d.key_length = ring ? d.query_length : plan.training.sequence_length;
-  if (plan.slice.context > 1 && !ring) return GatherAndAttend(b, plan, d, q, k, v);
+  if (plan.slice.context > 1 && !ring && !heads) return GatherAndAttend(b, plan, d, q, k, v);
   b.SetSelective(true);
   const RingOptions options{plan.slice.context, how == ContextImplementation::kRingAllGather, plan.megatron()};
+  if (heads) {
+    const Value out = AttentionOverHeads(b, d, q, k, v, FusedKernel(plan.training.attention), plan.training.dropout, plan.slice.context);
+    b.SetSelective(false);
+    return out;
+  }
   const Value out = ring ? RingAttention(b, d, q, k, v, FusedKernel(plan.training.attention), plan.training.dropout, options)
                          : Attend(b, plan, d, q, k, v);
   b.SetSelective(false);

@@ -149,9 +149,13 @@ Value FeedForward(LayerBuilder& b, const LayerPlan& plan, const Value& x, int64_
   LinearOptions options;
   options.bias = plan.spec.mlp_bias;
   const Value in = EnterTensorParallel(b, plan, x, plan.tokens());
-  Value hidden = Linear(b, "w1", in, width, options);
+  // Megatron-LM's linear_fc1 is the gate's and the other projection in one product.
+  const bool joined = plan.spec.gated_mlp && plan.megatron() && !b.numerics().lora.on();
+  Value hidden = Linear(b, joined ? "w1_w3" : "w1", in, joined ? 2 * width : width, options);
   KeepUngathered(b, plan, x, in);
-  if (plan.spec.gated_mlp && !b.numerics().fused) {
+  if (joined) {
+    hidden = GateHalves(b, hidden);
+  } else if (plan.spec.gated_mlp && !b.numerics().fused) {
     // Python evaluates act(w1(x)) * w3(x) from the left.
     hidden = Activate(b, "activation", plan.spec.activation, hidden);
     // A gathered sequence is gathered once for both; otherwise every layer of plain tensor parallelism enters by itself.

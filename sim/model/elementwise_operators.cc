@@ -199,6 +199,20 @@ Value Gate(LayerBuilder& b, Activation activation, const Value& gate, const Valu
   return y;
 }
 
+Value GateHalves(LayerBuilder& b, const Value& both) {
+  const Value y = b.NewTensor("gate", both.rows, both.columns / 2, both.dtype);
+  Operator& op = b.Add("gate");
+  op.inputs = {both.index};
+  op.outputs = {y.index};
+  op.saved = {both.index};
+  op.forward = {ElementwiseKernel("gate", y, 2, HostCall::kOperator)};
+  op.forward[0].work.access = MemoryAccess::kActivation;
+  op.backward = {ElementwiseKernel("gate.backward", y, 3, HostCall::kAutogradNode)};
+  op.backward[0].work.written = both.bytes();
+  op.backward[0].work.access = MemoryAccess::kActivation;
+  return y;
+}
+
 Value Scale(LayerBuilder& b, const std::string& name, const Value& x) {
   const Value y = b.NewTensor(name, x.rows, x.columns, x.dtype);
   Operator& op = b.Add(name);

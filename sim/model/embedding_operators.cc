@@ -108,9 +108,18 @@ void FusedLoss(LayerBuilder& b, const Value& logits) {
                              sums.bytes(), HostCall::kOperator)};
   op.backward = {MemoryKernel("cross_entropy.backward", MemoryAccess::kLoss, logits.dtype, logits.rows, logits.columns,
                               logits.bytes(), logits.bytes(), HostCall::kAutogradNode)};
-  if (b.numerics().compiled) {  // one pass each way, bound by the exponentials
+  if (b.numerics().compiled || b.numerics().megatron) {  // one pass each way, bound by the exponentials
     op.forward[0].work.access = MemoryAccess::kSoftmax;
     op.backward[0].work.access = MemoryAccess::kActivation;
+  }
+  if (b.numerics().megatron) {
+    // transformer_engine/common/triton/cross_entropy.py: maximum and sum first (gathered over the tensor-parallel ranks), then
+    // the gradient in the logits' place; the backward multiplies it by the loss's.
+    Kernel gradient = MemoryKernel("cross_entropy.gradient", MemoryAccess::kSoftmax, logits.dtype, logits.rows, logits.columns,
+                                   logits.bytes(), logits.bytes(), HostCall::kOperator);
+    op.forward.push_back(std::move(gradient));
+    op.boundary = Boundary::kVocabReduce;
+    op.boundary_bytes = SizeOf(DType::kFp32, 3 * logits.rows);
   }
   b.Output(loss);
 }

@@ -6,7 +6,7 @@
 // Rows that come from several ranks are sorted by expert where a rank has more than one.
 //
 // As Megatron-LM's grouped GEMM and torchtitan's run it: tokens are sorted by expert, so each matrix of all local
-// experts is one grouped product. Routing is taken to be balanced. `capacity_factor` pads or drops to that share.
+// experts is one grouped product (Megatron-LM's linear_fc1: gate and up in one). Routing is taken to be balanced. `capacity_factor` pads or drops to that share.
 #include "sim/model/families.h"
 
 namespace simulate {
@@ -137,8 +137,11 @@ Value ExpertFeedForward(LayerBuilder& b, const LayerPlan& plan, const Value& x) 
   if (sequence) rows = EnterTensorParallel(b, plan, rows, r.rows * plan.slice.tensor);
   const bool sorts = r.local_experts > 1 && (plan.slice.expert > 1 || sequence);
   if (sorts) rows = SortRows(b, "sort_by_expert", rows);
-  Value hidden = GroupedLinear(b, "w1", r, rows, width);
-  if (spec.gated_mlp) {
+  const bool joined = spec.gated_mlp && plan.megatron() && !b.numerics().lora.on();
+  Value hidden = GroupedLinear(b, joined ? "w1_w3" : "w1", r, rows, joined ? 2 * width : width);
+  if (joined) {
+    hidden = GateHalves(b, hidden);
+  } else if (spec.gated_mlp) {
     const Value up = GroupedLinear(b, "w3", r, rows, width);
     hidden = Gate(b, spec.activation, hidden, up);
   } else {

@@ -45,6 +45,10 @@ Value LeaveTensorParallel(LayerBuilder& b, const LayerPlan& plan, const Value& x
 // the product that reads `gathered`, the result of EnterTensorParallel(`local`).
 void KeepUngathered(LayerBuilder& b, const LayerPlan& plan, const Value& local, const Value& gathered);
 
+// Fused attention on the whole sequence of 1 / context of the heads (head_exchange.cc). REQUIRES: context divides the heads of both.
+Value AttentionOverHeads(LayerBuilder& b, AttentionDims d, const Value& q, const Value& k, const Value& v, AttentionKernel kernel,
+                         double dropout, int64_t context);
+
 Value Normalize(LayerBuilder& b, const LayerPlan& plan, const std::string& name, const Value& x);
 // The dense feed-forward part, from norm output to what is added to the residual stream.
 Value FeedForward(LayerBuilder& b, const LayerPlan& plan, const Value& x, int64_t intermediate_size);

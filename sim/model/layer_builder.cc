@@ -20,6 +20,7 @@ Numerics NumericsOf(const TrainingSpec& training) {
             training.runtime == Runtime::kNeuron;
   n.compiled = training.runtime == Runtime::kCompiled || training.runtime == Runtime::kNeuron;
   n.megatron = training.runtime == Runtime::kMegatron;
+  if (n.megatron && training.fused_accumulation) n.main_gradients = precision.gradients;
   return n;
 }
 
@@ -95,6 +96,10 @@ Kernel GemmKernel(const std::string& name, const GemmShape& shape, const Numeric
   work.flops = Flops(2.0 * static_cast<double>(b) * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k));
   work.read = SizeOf(numerics.multiply, b * (m * k + k * n));
   work.written = SizeOf(numerics.compute, b * m * n);
+  if (shape.added_to > 0) {
+    work.written = Bytes(shape.added_to * b * m * n);
+    work.read += work.written;
+  }
   return kernel;
 }
 

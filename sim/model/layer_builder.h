@@ -9,6 +9,7 @@
 // reductions join them, too: what a chain reads and writes in between never leaves the chip.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct Numerics {
   bool fused = false;
   bool compiled = false;         // fused by TorchInductor or Neuron
   bool megatron = false;         // fused by Megatron-LM's own kernels
+  std::optional<DType> main_gradients;  // of the buffer that products of weight gradients add into; else they write
   LoraSpec lora;                 // if on, weights are frozen but for its own
 };
 [[nodiscard]] Numerics NumericsOf(const TrainingSpec& training);

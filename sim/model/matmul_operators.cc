@@ -103,6 +103,7 @@ Value Product(LayerBuilder& b, const std::string& name, const Value& input, int6
   b.parameter(weight).tied = options.tied;
   b.parameter(weight).expert = options.expert;
   b.parameter(weight).frozen = frozen;
+  b.parameter(weight).of_product = true;
   uint32_t bias = 0;
   if (options.bias) bias = b.AddParameter(name + ".bias", groups * out_features);
 
@@ -133,7 +134,8 @@ Value Product(LayerBuilder& b, const std::string& name, const Value& input, int6
   }
   const GemmShape forward{groups, rows, out_features, in, GemmPass::kForward};
   const GemmShape data{groups, rows, in, out_features, GemmPass::kDataGradient};
-  const GemmShape gradient{groups, out_features, in, rows, GemmPass::kWeightGradient};
+  GemmShape gradient{groups, out_features, in, rows, GemmPass::kWeightGradient};
+  if (n.main_gradients) gradient.added_to = SizeOf(*n.main_gradients, 1).value();
   if (n.fp8) {
     AddFp8Casts(b, name + ".input", x.elements(), op.forward);
     AddFp8Casts(b, name + ".weight", groups * in * out_features, op.forward);
@@ -149,6 +151,9 @@ Value Product(LayerBuilder& b, const std::string& name, const Value& input, int6
     std::swap(of_input, of_weight);
   }
   op.backward.insert(op.backward.end(), {of_input, of_weight});
+  // Megatron-LM's own linear layer hands autograd an empty gradient of the weight's shape (tensor_parallel/layers.py,
+  // LinearWithGradAccumulationAndAsyncCommunication); the blocks' share theirs (DummyGradients in parallel/megatron.cc).
+  if (n.main_gradients && options.logits) op.backward_workspace += SizeOf(n.compute, groups * in * out_features);
   if (options.bias && !frozen) {
     op.backward.push_back(ParameterGradient(ColumnSumKernel(name + ".bias_gradient", y, HostCall::kOperator)));
     if (n.compiled) op.backward.back().work.access = MemoryAccess::kElementwise;

@@ -45,6 +45,7 @@ struct Parameter {
   bool tied = false;     // another layer's weight used again: counted there, its gradient adds up
   bool expert = false;   // divided by Slice::expert: its gradient is reduced over fewer ranks
   bool frozen = false;   // not trained: no gradient, no optimizer state
+  bool of_product = false;  // a matrix whose gradient is a product: it may be added to a buffer by that product
   Bytes stored;          // of a frozen weight that is quantized, scales included; 0: in the precision's type
 };
 
@@ -56,6 +57,7 @@ enum class Boundary : uint8_t {
   kVocabReduce,     // vocabulary-parallel embedding or cross-entropy: all_reduce forward
   kVocabGather,     // logits of all ranks: all_gather forward, nothing backward
   kContextKeyValue, // keys and values of the other context-parallel ranks are needed here
+  kContextHeads,    // positions of all heads are exchanged for all positions of a part of the heads, and back
   kExpertDispatch,  // all_to_all of tokens to their experts
   kExpertCombine,   // and back
 };

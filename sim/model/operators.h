@@ -37,6 +37,8 @@ Value Activate(LayerBuilder& b, const std::string& name, Activation activation, 
 Value Multiply(LayerBuilder& b, const std::string& name, const Value& a, const Value& c);
 // act(gate) * up; one kernel each way when numerics are fused.
 Value Gate(LayerBuilder& b, Activation activation, const Value& gate, const Value& up);
+// The same of [gate, up] in one tensor, as one product wrote them. REQUIRES: fused numerics.
+Value GateHalves(LayerBuilder& b, const Value& both);
 // x times a number that is not learned; saves nothing.
 Value Scale(LayerBuilder& b, const std::string& name, const Value& x);
 // x + y into the residual stream; of x's type. Saves nothing.

@@ -39,6 +39,8 @@ TaskRef StartBoundary(Environment& env, const Operator& op, bool backward) {
     case Boundary::kContextKeyValue:
       return backward ? Start(env, wires.context, "context reduce_scatter", CollectiveOp::kReduceScatter, bytes)
                       : Start(env, wires.context, "context all_gather", CollectiveOp::kAllGather, bytes);
+    case Boundary::kContextHeads:
+      return Start(env, wires.context, "context heads", CollectiveOp::kAllToAll, bytes);
     case Boundary::kExpertDispatch:
       return Start(env, wires.expert, "expert dispatch", CollectiveOp::kAllToAll, bytes);
     case Boundary::kExpertCombine:

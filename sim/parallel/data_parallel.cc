@@ -11,8 +11,8 @@ DataParallel::DataParallel(Environment& environment)
     : env_(environment), wires_(environment.wiring), incoming_(environment.parameters.all().size()) {}
 
 void DataParallel::AllocateGradient(uint32_t use, uint32_t index) {
-  if (fused_accumulation()) return;
   const uint32_t parameter = env_.parameters.Id(use, index);
+  if (AddedByProduct(parameter)) return;
   Incoming& incoming = incoming_[parameter];
   SIM_CHECK(incoming.latest == kNoBuffer, "gradient of parameter ", parameter, " is allocated twice");
   incoming.latest = writer().Allocate(SizeOf(precision().parameters, env_.parameters.all()[parameter].elements),
@@ -23,9 +23,9 @@ void DataParallel::GradientReady(uint32_t use, uint32_t index) {
   const uint32_t parameter = env_.parameters.Id(use, index);
   const ParameterInfo& info = env_.parameters.all()[parameter];
   Incoming& incoming = incoming_[parameter];
-  SIM_CHECK(fused_accumulation() || incoming.latest != kNoBuffer, "gradient of parameter ", parameter,
+  SIM_CHECK(AddedByProduct(parameter) || incoming.latest != kNoBuffer, "gradient of parameter ", parameter,
             " is ready before it is written");
-  if (fused_accumulation() || incoming.buffer == kNoBuffer) {
+  if (AddedByProduct(parameter) || incoming.buffer == kNoBuffer) {
     incoming.buffer = incoming.latest;
   } else {  // a tied weight: the autograd engine sums before AccumulateGrad
     Add(wires_.compute, "tied gradient add", info.elements, precision().parameters, precision().parameters,

@@ -48,7 +48,7 @@ class DataParallel {
   // Category of a gradient that autograd has just made.
   [[nodiscard]] virtual MemoryCategory gradient_category() const { return MemoryCategory::kGradients; }
   // Whether weight-gradient products add into a buffer that exists, so that no gradient is allocated.
-  [[nodiscard]] virtual bool fused_accumulation() const { return false; }
+  [[nodiscard]] virtual bool AddedByProduct(uint32_t /*parameter*/) const { return false; }
   // AccumulateGrad: all contributions of this micro-step are in `incoming`, which is now the callee's.
   virtual void Accumulate(uint32_t parameter, BufferId incoming) = 0;
 

@@ -9,7 +9,7 @@ ParameterTable::ParameterTable(const Model& model, const std::vector<uint32_t>& 
     ids_[use][index] = static_cast<uint32_t>(parameters_.size());
     parameters_.push_back({.use = use, .index = index, .elements = parameter.elements, .contributions = 1,
                            .expert = parameter.expert, .block = model.uses[use].block,
-                           .frozen = parameter.frozen, .stored = parameter.stored});
+                           .frozen = parameter.frozen, .of_product = parameter.of_product, .stored = parameter.stored});
   };
   for (const uint32_t use : uses) ids_[use].resize(model.layers[model.uses[use].layer].parameters.size());
   for (const bool tied : {false, true}) {
@@ -30,6 +30,7 @@ ParameterTable::ParameterTable(const Model& model, const std::vector<uint32_t>& 
           add(use, index, parameter);
         } else {
           ++owner->contributions;
+          owner->of_product = owner->of_product && parameter.of_product;
           ids_[use][index] = static_cast<uint32_t>(owner - parameters_.data());
         }
       }

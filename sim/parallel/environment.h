@@ -63,6 +63,7 @@ struct ParameterInfo {
   bool expert = false;
   bool block = false;         // belongs to a transformer block
   bool frozen = false;
+  bool of_product = false;    // every gradient of it is a matrix product
   Bytes stored;               // if frozen and quantized
 };
 

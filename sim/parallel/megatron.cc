@@ -8,6 +8,8 @@
 //                    A precision that is spelled out says its own: NeMo and Aleph Alpha keep them in bf16.
 //   Reduction        of a bucket as soon as its last gradient of the last micro-batch is there (overlap_grad_reduce),
 //                    or of everything at the end. Buckets of max(40e6, 1e6 x ranks) parameters.
+//   Optimizer        gradients to the main weights' fp32, loss scale and overflow in fp16, clipping, Adam in fp32, and the 16-bit
+//                    weights from the main ones, each a pass of its own (megatron/optimizer/optimizer.py).
 //   Host             a hook per parameter and micro-batch (_make_param_hook), reading the batch, reducing the loss.
 //   Weights          gathered bucket by bucket beside the next step's forward (overlap_param_gather), or after the
 //                    optimizer.
@@ -21,6 +23,7 @@
 
 #include "sim/parallel/buckets.h"
 #include "sim/parallel/data_parallel.h"
+#include "sim/parallel/kernels.h"
 #include "sim/parallel/optimizer.h"
 
 namespace simulate {
@@ -96,15 +99,14 @@ class Megatron : public DataParallel {
   void Step() override {
     writer().SetPhase(Phase::kOptimizer);
     const TrainingSpec& training = env_.scenario.training;
-    if (training.clip_grad_norm) {
-      EmitGradientClipping(env_, distributed_ ? wires_.data : wires_.tensor, Local(), gradient_type_);
-    }
-    OptimizerLoad load{.elements = Local(), .tensors = static_cast<int64_t>(bucket_of_.size()), .weights = precision().parameters, .gradients = gradient_type_, .copy = {}};
-    if (precision().master_weights) {
-      load.weights = *precision().master_weights;
-      load.copy = precision().parameters;
-    }
-    EmitOptimizerStep(env_, load);
+    const bool main = precision().master_weights.has_value();
+    const DType gradients = main ? *precision().master_weights : gradient_type_;
+    const BufferId wide = MakeMainGradients(gradients);
+    if (training.clip_grad_norm) EmitGradientClipping(env_, distributed_ ? wires_.data : wires_.tensor, Local(), gradients);
+    EmitOptimizerStep(env_, {.elements = Local(), .tensors = static_cast<int64_t>(bucket_of_.size()),
+                             .weights = main ? gradients : precision().parameters, .gradients = gradients, .copy = {}});
+    if (wide != kNoBuffer) writer().Free(wide);
+    if (main) Copy(wires_.compute, "main weights to model", Local(), precision().parameters, gradients, HostCall::kInner, MemoryAccess::kMultiTensor);
     if (distributed_ && !GathersAhead() && wires_.data.size > 1) {
       for (size_t b = 0; b < buckets_.size(); ++b) GatherWeights(b);
       for (const TaskRef& gathered : gathered_) writer().Wait(wires_.compute, gathered);
@@ -114,10 +116,12 @@ class Megatron : public DataParallel {
   }
 
  protected:
-  [[nodiscard]] bool fused_accumulation() const override { return env_.scenario.training.fused_accumulation; }
+  [[nodiscard]] bool AddedByProduct(uint32_t parameter) const override {
+    return env_.scenario.training.fused_accumulation && env_.parameters.all()[parameter].of_product;
+  }
   void Accumulate(uint32_t parameter, BufferId incoming) override {
     writer().HostWork(HostCall::kDdpHook);
-    if (!fused_accumulation()) {
+    if (!AddedByProduct(parameter)) {
       Add(wires_.compute, "accumulate gradient", env_.parameters.all()[parameter].elements, gradient_type_,
           precision().parameters, HostCall::kInner);
       writer().Free(incoming);
@@ -128,6 +132,23 @@ class Megatron : public DataParallel {
   }
 
  private:
+  // Float16OptimizerWithFloat16Params (megatron/optimizer/optimizer.py; since 2021): gradients of another type are copied into
+  // the main weights' (main_param.grad = model_param.main_grad.float()); those of fp16 are then divided by the loss scale and
+  // looked through for overflow, and the host reads the answer (_unscale_main_grads_and_check_for_nan).
+  BufferId MakeMainGradients(DType type) {
+    BufferId wide = kNoBuffer;
+    if (type != gradient_type_) {
+      wide = writer().Allocate(SizeOf(type, Local()), MemoryCategory::kWorkspace, wires_.compute, "main gradients");
+      Copy(wires_.compute, "main gradients", Local(), type, gradient_type_, HostCall::kOperator, MemoryAccess::kMixedTypes);
+    }
+    if (precision().compute == DType::kFp16 && precision().master_weights) {
+      writer().Kernel(wires_.compute, "unscale gradients",
+                      MemoryWork(MemoryAccess::kMultiTensor, type, Local(), SizeOf(type, Local()), SizeOf(type, Local())), HostCall::kOperator);
+      writer().Synchronize();
+    }
+    return wide;
+  }
+
   // pretrain_gpt.py: get_batch on the first and the last stage (broadcast_data, get_ltor_masks_and_position_ids), loss_func
   // on the last. Their tensors are small: only the host notices.
   static constexpr int kBatchCalls = 12;

@@ -30,7 +30,7 @@ uint32_t FindOrAdd(Map& ids, std::vector<Key>& table, const Key& key) {
 size_t WorkHash::operator()(const KernelWork& w) const {
   const GemmShape& g = w.gemm;
   const AttentionShape& a = w.attention;
-  return Mix(w.kind, w.dtype, g.batch, g.m, g.n, g.k, g.pass, a.batch, a.query_heads, a.key_value_heads,
+  return Mix(w.kind, w.dtype, g.batch, g.m, g.n, g.k, g.pass, g.added_to, a.batch, a.query_heads, a.key_value_heads,
              a.query_length, a.key_length, a.head_dim, a.causal, a.backward, w.access, w.rows, w.columns,
              w.read.value(), w.written.value(), std::bit_cast<uint64_t>(w.recorded.value()),
              std::bit_cast<uint64_t>(w.flops.value()));

@@ -32,6 +32,7 @@ struct AttentionCalibration {
   double efficiency = 0.7;          // of the two (backward: five) products
   double softmax_cycles = 0.07;     // of one compute unit per score
   Seconds block;                    // start and end of a block of 128 queries
+  int64_t rows = 0;                 // of queries (backward: of keys) that one unit works through; 0: the work spreads evenly
   double tensor_passes = 4.0;       // reads and writes of a tensor of the queries' size that nothing hides
   Seconds launch;                   // fixed: several launches in the backward
 };

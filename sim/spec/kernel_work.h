@@ -56,6 +56,7 @@ struct GemmShape {
   int64_t n = 0;
   int64_t k = 0;
   GemmPass pass = GemmPass::kForward;
+  int64_t added_to = 0;  // bytes per element of the buffer that the result is added to, in place; 0: it is only written
   auto operator<=>(const GemmShape&) const = default;
 };
 

@@ -63,8 +63,9 @@ enum class TensorImplementation : uint8_t { kDtensor, kPlain };
 
 // How a rank's queries meet the keys and values of the others: all of them are gathered and one kernel runs (Llama 3,
 // section 3.3.2); they go round and one kernel runs for each part (Transformer Engine's p2p; PyTorch's context_parallel with
-// rotate method alltoall); PyTorch's allgather: a kernel for each part, but one gather.
-enum class ContextImplementation : uint8_t { kAllGather, kRing, kRingAllGather };
+// rotate method alltoall); PyTorch's allgather: a kernel for each part, but one gather; or each rank gets the whole sequence of a
+// part of the heads (DeepSpeed-Ulysses, arXiv:2309.14509; Transformer Engine's a2a).
+enum class ContextImplementation : uint8_t { kAllGather, kRing, kRingAllGather, kAllToAll };
 
 struct ParallelismSpec {
   DataParallelSpec data;

@@ -28,6 +28,7 @@ std::string AttentionText(const Calibration& c) {
       const AttentionCalibration& a = c.attention[kernel][direction];
       absl::StrAppend(&out, "      ", direction == 0 ? "forward" : "backward", ": {efficiency: ", Number(a.efficiency),
                       ", softmax_cycles: ", Number(a.softmax_cycles), ", block: ", Us(a.block),
+                      a.rows > 0 ? absl::StrCat(", rows: ", a.rows) : "",
                       ", tensor_passes: ", Number(a.tensor_passes), ", launch: ", Us(a.launch), "}\n");
     }
   }

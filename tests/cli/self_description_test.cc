@@ -102,7 +102,7 @@ TEST_CASE("the man page is one that man can show") {
 TEST_CASE("a pipeline is drawn for every schedule, plainly when piped") {
   const Sandbox box;
   box.Write("s.yaml", "model: gpt-125m\ncluster: {hardware: dgx-a100-80gb, gpus: 4}\n"
-                      "training: {micro_batch_size: 2, gradient_accumulation_steps: 8, sequence_length: 1024, runtime: megatron}\n"
+                      "training: {micro_batch_size: 16, gradient_accumulation_steps: 8, sequence_length: 1024, runtime: megatron}\n"
                       "parallelism: {pipeline: {stages: 4}}\n");
   const std::vector<std::pair<const char*, const char*>> schedules = {
       {"gpipe", "27.3 % with equal stages and free communication (GPipe: (p-1)/(m+p-1))"},

@@ -36,6 +36,26 @@ TEST_CASE("a product that fills every unit takes its FLOPs over the peak", "[ker
   CHECK(plan.time.value() == Approx(2.0 * 1280 * 256 * 4096 / 10e12).epsilon(1e-3));
 }
 
+TEST_CASE("the number of tokens need not be a multiple of anything", "[kernel]") {
+  // 1229 rows of 1536 features start at multiples of 16 bytes as 1232 do; 1229 features do not.
+  const AcceleratorSpec a = Round();
+  AcceleratorSpec slow = a;
+  slow.calibration.gemm.unaligned = 0.01;
+  const auto same = [&](const GemmShape& s) { return PlanGemm(s, DType::kBf16, a).time.value() == PlanGemm(s, DType::kBf16, slow).time.value(); };
+  CHECK(same({20, 1229, 1536, 5120, GemmPass::kForward}));
+  CHECK(same({20, 1229, 5120, 1536, GemmPass::kDataGradient}));
+  CHECK(same({20, 1536, 5120, 1229, GemmPass::kWeightGradient}));
+  CHECK_FALSE(same({1, 1536, 1229, 5120, GemmPass::kForward}));
+  CHECK_FALSE(same({1, 1536, 5120, 1229, GemmPass::kDataGradient}));
+  CHECK_FALSE(same({1, 1229, 5120, 1536, GemmPass::kWeightGradient}));
+}
+
+TEST_CASE("a product that is added to a buffer moves the buffer twice", "[kernel]") {
+  // 2 (m k + n k) bytes of operands, and 4 + 4 instead of 2 per result.
+  CHECK(GemmBytes({3, 10, 20, 30, GemmPass::kWeightGradient, 4}, DType::kBf16) == 3.0 * (2 * (10 * 30 + 20 * 30) + 8 * 200));
+  CHECK(GemmBytes({3, 10, 20, 30, GemmPass::kWeightGradient}, DType::kBf16) == 3.0 * (2 * (10 * 30 + 20 * 30) + 2 * 200));
+}
+
 TEST_CASE("one tile more than the units starts another wave", "[kernel]") {
   AcceleratorSpec a = Round();
   const KernelModel model(a);

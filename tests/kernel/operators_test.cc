@@ -19,7 +19,7 @@ AcceleratorSpec Round() {
   a.peak_bf16 = TFlops(10);
   for (AccessCalibration& access : a.calibration.memory.access) access = {1.0, 0.0, 0.0, Seconds(0)};
   for (auto& kernel : a.calibration.attention) {
-    for (AttentionCalibration& c : kernel) c = {1.0, 0.0, Seconds(0), 0.0, Seconds(0)};
+    for (AttentionCalibration& c : kernel) c = {.efficiency = 1.0, .softmax_cycles = 0.0, .block = Seconds(0), .rows = 0, .tensor_passes = 0.0, .launch = Seconds(0)};
   }
   return a;
 }

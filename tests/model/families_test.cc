@@ -36,6 +36,22 @@ TEST_CASE("DeepSeek-V3 has 671 billion parameters, 37 of them at work on a token
   CHECK(model.forward_flops_per_sample.value() == Approx(4096 * 2 * active + attention).epsilon(0.01));
 }
 
+TEST_CASE("Megatron-LM joins the gate's projection and the other one") {
+  TrainingSpec training = Training(512, 1, "bf16");
+  const ModelSpec m = Llama(1, 1024, 8, 8, 2048);
+  const auto products = [&] {
+    std::vector<std::string> names;
+    for (const Operator& op : BuildModel(m, training).layers[1].operators)
+      if (op.linear) names.push_back(op.name);
+    return names;
+  };
+  const Flops apart = BuildModel(m, training).layers[1].forward_flops();
+  CHECK(products() == std::vector<std::string>{"attention.q", "attention.k", "attention.v", "attention.o", "mlp.w1", "mlp.w3", "mlp.w2"});
+  training.runtime = Runtime::kMegatron;
+  CHECK(products() == std::vector<std::string>{"attention.qkv", "attention.o", "mlp.w1_w3", "mlp.w2"});
+  CHECK(BuildModel(m, training).layers[1].forward_flops() == apart);
+}
+
 TEST_CASE("experts are divided over the ranks that share them, and tokens go there and back") {
   ModelSpec m = Llama(1, 1024, 8, 8, 2048);
   m.family = ModelFamily::kMixtral;

@@ -42,6 +42,23 @@ TEST_CASE("each block's keys and values go round once each way, and their gradie
   CHECK(CountNamed(program, "context gradients") == 3 * 4);
 }
 
+TEST_CASE("heads for positions: queries, keys, values and results are exchanged, their gradients back") {
+  Scenario s = Ring(4);
+  s.parallelism.context_implementation = ContextImplementation::kAllToAll;
+  const Program program = BuildProgram(s);
+  CHECK(CountNamed(program, "context heads") == 3 * (4 + 4));
+  CHECK(CountNamed(program, "context keys and values") == 0);
+  int64_t attention = 0;
+  for (const KernelWork& w : program.kernels) {
+    if (w.kind != KernelKind::kAttention) continue;
+    ++attention;
+    CHECK(w.attention.query_heads == 1);  // of 4
+    CHECK(w.attention.query_length == w.attention.key_length);
+    CHECK(w.attention.query_length == s.training.sequence_length);
+  }
+  CHECK(attention == 2);
+}
+
 TEST_CASE("recomputation sends keys and values round once more") {
   Scenario s = Ring(4);
   s.training.activation_checkpointing = Checkpointing::kFull;

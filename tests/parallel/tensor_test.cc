@@ -209,18 +209,28 @@ TEST_CASE("Megatron's softmax kernel wants whole blocks of rows") {
   }
 }
 
-TEST_CASE("without fused accumulation Megatron adds every gradient to its buffer") {
+TEST_CASE("Megatron adds gradients to its buffer: those of matrices in their products, or all of them one by one") {
   Scenario s = Megatron(1, false);
   s.training.gradient_accumulation_steps = 3;
-  CHECK(CountNamed(BuildProgram(s), "accumulate gradient") == 0);
-  s.training.fused_accumulation = false;
-  const Program program = BuildProgram(s);
   const Model model = BuildModel(s.model, s.training);
-  int64_t tensors = 0;
+  int64_t tensors = 0, matrices = 0;
   for (const LayerUse& use : model.uses) {
-    for (const Parameter& p : model.layers[use.layer].parameters) tensors += p.tied ? 0 : 1;
+    for (const Parameter& p : model.layers[use.layer].parameters) {
+      tensors += p.tied ? 0 : 1;
+      matrices += p.of_product ? 1 : 0;
+    }
   }
   if (model.tied_embedding) ++tensors;
+  const Program fused = BuildProgram(s);
+  CHECK(CountNamed(fused, "accumulate gradient") == 3 * (tensors - matrices));  // the embedding's table and the norms' weights
+  const auto added = [](const Program& program) {
+    return std::ranges::count_if(program.kernels, [](const KernelWork& w) { return w.gemm.added_to > 0; });
+  };
+  CHECK(added(fused) > 0);
+  for (const KernelWork& w : fused.kernels) CHECK((w.gemm.added_to == 0 || w.gemm.pass == GemmPass::kWeightGradient));
+  s.training.fused_accumulation = false;
+  const Program program = BuildProgram(s);
+  CHECK(added(program) == 0);
   CHECK(CountNamed(program, "accumulate gradient") == 3 * tensors);
   const MemoryTotals memory = MemoryOf(program);
   CHECK(memory.at_begin == memory.at_end);

@@ -25,7 +25,8 @@ void CheckUnfolded(const std::string& settings) {
 TEST_CASE("tensor- and context-parallel groups within FSDP's group") {
   const std::string training = "training: {sequence_length: 8192, micro_batch_size: 1, precision: bf16, attention: flash2}\n";
   for (const char* layout : {"tensor: 2", "context: 2", "tensor: 2, context: 2", "context: 4, context_implementation: ring",
-                             "tensor: 2, context: 2, context_implementation: ring_all_gather"}) {
+                             "tensor: 2, context: 2, context_implementation: ring_all_gather",
+                             "tensor: 2, context: 2, context_implementation: all_to_all"}) {
     CheckUnfolded("cluster: {hardware: dgx-h100, gpus: 16}\n" + training + "parallelism: {data: {strategy: fsdp}, " + layout + "}\n");
   }
 }
