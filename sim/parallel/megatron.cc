@@ -117,7 +117,8 @@ class Megatron : public DataParallel {
 
  protected:
   [[nodiscard]] bool AddedByProduct(uint32_t parameter) const override {
-    return env_.scenario.training.fused_accumulation && env_.parameters.all()[parameter].of_product;
+    // Without main weights there are no main gradients either: what the products write stays where it is.
+    return env_.scenario.training.fused_accumulation && (env_.parameters.all()[parameter].of_product || !precision().master_weights);
   }
   void Accumulate(uint32_t parameter, BufferId incoming) override {
     writer().HostWork(HostCall::kDdpHook);

@@ -211,7 +211,10 @@ TEST_CASE("Megatron's softmax kernel wants whole blocks of rows") {
 
 TEST_CASE("Megatron adds gradients to its buffer: those of matrices in their products, or all of them one by one") {
   Scenario s = Megatron(1, false);
+  s.training.precision.master_weights.reset();
   s.training.gradient_accumulation_steps = 3;
+  CHECK(CountNamed(BuildProgram(s), "accumulate gradient") == 0);  // no main weights, no main gradients
+  s.training.precision.master_weights = DType::kFp32;
   const Model model = BuildModel(s.model, s.training);
   int64_t tensors = 0, matrices = 0;
   for (const LayerUse& use : model.uses) {

@@ -138,7 +138,7 @@ inferred: where kernels are long, a layer of 43 takes 1.3 to 1.6 ms beyond them 
 gap each, on the device), and where they are short, the host's 3.1 ms: the larger of the two sums, not the sum of the larger.
 Precision and attention are not stated: Megatron's fp16, its fused softmax and dropout of 0.1, as vTrain's model has them.
 Each class hangs on one profiled step, so it carries that step's noise. vTrain's own mean error on these rows: 8.37 %.
-""", single, dict(comments, **{"training.host_waits": "see above", "training.traced_kernels": "see above", "training.clip_grad_norm": "see above",
+""", single, dict(comments, **{"training.host_waits": "see above", "training.precision": "predictor.py: set_default_dtype(float16); trainer.py: apex's FusedAdam on the model's own weights", "training.traced_kernels": "see above", "training.clip_grad_norm": "see above",
                               "training.activation_checkpointing": "see above"})),
         Table("vtrain_multi", "vTrain: GPTs on 64 to 512 A100", cite.format("ground_truth_multi.csv"), """\
 GPTs trained with microsoft/Megatron-DeepSpeed on up to 64 nodes of 8 A100, InfiniBand of 800 Gb/s a node: 1F1B, full
