@@ -32,14 +32,14 @@ CachingAllocator::BlockId CachingAllocator::Allocate(Bytes bytes, uint32_t strea
   const uint32_t pool = PoolOf(size, stream);
   if (pool >= pools_.size()) pools_.resize(pool + size_t{1});
   const BlockId block = TakeFree(pool, size);
-  return HandOut(block != kNone ? block : NewSegment(pool, SegmentSize(size)), size);
+  return HandOut(block != kNone ? block : NewSegment(pool, size), size);
 }
 
 CachingAllocator::BlockId CachingAllocator::Retry(Bytes bytes, uint32_t stream) {
   const int64_t size = RoundUp(bytes.value(), kMinBlockSize);
   ++retries_;
   GiveBackSegments();
-  return HandOut(NewSegment(PoolOf(size, stream), SegmentSize(size)), size);
+  return HandOut(NewSegment(PoolOf(size, stream), size), size);
 }
 
 CachingAllocator::BlockId CachingAllocator::HandOut(BlockId block, int64_t size) {
@@ -79,14 +79,19 @@ void CachingAllocator::LiftLimit() { capacity_ = std::numeric_limits<int64_t>::m
 
 CachingAllocator::BlockId CachingAllocator::TakeFree(uint32_t pool, int64_t size) {
   std::vector<FreeBlock>& free = pools_[pool];
-  const auto best = std::lower_bound(free.begin(), free.end(), FreeBlock{.size = size});
+  auto best = std::lower_bound(free.begin(), free.end(), FreeBlock{.size = size});
   if (best == free.end()) return kNone;
+  if (expandable_) {
+    for (auto next = best + 1; next != free.end() && GrownSize(next->block) < GrownSize(best->block); ++next) best = next;
+  }
   const BlockId block = best->block;
   free.erase(best);
   return block;
 }
 
-CachingAllocator::BlockId CachingAllocator::NewSegment(uint32_t pool, int64_t size) {
+CachingAllocator::BlockId CachingAllocator::NewSegment(uint32_t pool, int64_t request) {
+  if (expandable_) return Grow(pool, request);
+  const int64_t size = SegmentSize(request);
   if (size > capacity_ - reserved_) return kNone;
   reserved_ += size;
   ++calls_.maps;
@@ -98,6 +103,12 @@ CachingAllocator::BlockId CachingAllocator::NewSegment(uint32_t pool, int64_t si
 }
 
 void CachingAllocator::GiveBackSegments() {
+  if (expandable_) {
+    for (const std::vector<FreeBlock>& pool : pools_) {
+      for (const FreeBlock& free : std::vector<FreeBlock>(pool)) Unmap(free.block);
+    }
+    return;
+  }
   for (std::vector<FreeBlock>& pool : pools_) {
     std::erase_if(pool, [&](const FreeBlock& free) {
       const Block& block = blocks_[free.block];
@@ -114,18 +125,25 @@ void CachingAllocator::GiveBackSegments() {
 // Keeps the front of the block; the rest becomes a free block.
 void CachingAllocator::Split(BlockId id, int64_t size) {
   const int64_t rest = blocks_[id].size - size;
-  if (IsLarge(blocks_[id].pool) ? rest <= kSmallSize : rest < kMinBlockSize) return;
+  if (IsLarge(blocks_[id].pool) && !expandable_ ? rest <= kSmallSize : rest < kMinBlockSize) return;
+  Insert(CutFront(id, size));
+}
+
+// Cuts a block in two; returns the second part, which is in the same state and in no list.
+CachingAllocator::BlockId CachingAllocator::CutFront(BlockId id, int64_t size) {
+  const int64_t rest = blocks_[id].size - size;
   const BlockId tail = NewBlock();
   Block& block = blocks_[id];
   blocks_[tail] = {.size = rest,
                    .address = block.address + static_cast<uint64_t>(size),
                    .previous = id,
                    .next = block.next,
-                   .pool = block.pool};
+                   .pool = block.pool,
+                   .state = block.state};
   if (block.next != kNone) blocks_[block.next].previous = tail;
   block.next = tail;
   block.size = size;
-  Insert(tail);
+  return tail;
 }
 
 CachingAllocator::BlockId CachingAllocator::MergeWithNext(BlockId id) {

@@ -1,5 +1,5 @@
 // Device memory under the rules of PyTorch's caching allocator
-// (c10/cuda/CUDACachingAllocator.cpp, PyTorch 2.x, default settings).
+// (c10/cuda/CUDACachingAllocator.cpp, PyTorch 2.x), by default or with expandable_segments.
 //
 // Requests are rounded up to 512 B. Those of at most 1 MiB come from a small pool whose segments are
 // 2 MiB; larger ones from a large pool: segments of 20 MiB for requests below 10 MiB, else the request
@@ -8,7 +8,14 @@
 // pool). Freed blocks merge with free neighbours of their segment. When the device is full, segments
 // that are wholly free are given back and the request is tried again.
 //
-// Absent: expandable segments, max_split_size, garbage collection, private pools of CUDA graphs.
+// Expandable segments (PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True): each pool is one range of addresses, to which memory is
+// mapped 20 MiB at a time (small pool: 2 MiB), at its end or where a free block borders on unmapped addresses, and only as much
+// as is missing. Best fit counts a block that can grow by the size it can grow to. When the device is full, every free
+// block's whole pages are unmapped, wherever they lie. Measured on one H100 (PyTorch 2.11, FSDP of MPT models as one of 8 ranks),
+// peak reserved per peak allocated by default and so, simulated in brackets: 13B 1.16 (1.13) and 1.12 (1.10), 1.3B 1.11
+// (1.10) and 1.04 (1.04), 760M 1.07 (1.07) and 1.06 (1.01).
+//
+// Absent: max_split_size, garbage collection, private pools of CUDA graphs.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +31,8 @@ class CachingAllocator {
   using BlockId = uint32_t;
   static constexpr BlockId kNone = 0xFFFFFFFF;
 
-  explicit CachingAllocator(Bytes capacity) : capacity_(capacity.value()) {}
+  explicit CachingAllocator(Bytes capacity, bool expandable_segments = false)
+      : capacity_(capacity.value()), expandable_(expandable_segments) {}
 
   // kNone: no free block and no room for a segment. REQUIRES: bytes > 0.
   [[nodiscard]] BlockId Allocate(Bytes bytes, uint32_t stream);
@@ -48,7 +56,7 @@ class CachingAllocator {
   [[nodiscard]] const DeviceMemoryCalls& calls() const { return calls_; }
 
  private:
-  enum class State : uint8_t { kFree, kAllocated, kInUseElsewhere };
+  enum class State : uint8_t { kFree, kAllocated, kInUseElsewhere, kUnmapped };
   struct Block {
     int64_t size = 0;
     uint64_t address = 0;
@@ -67,7 +75,14 @@ class CachingAllocator {
   };
 
   [[nodiscard]] BlockId TakeFree(uint32_t pool, int64_t size);
-  [[nodiscard]] BlockId NewSegment(uint32_t pool, int64_t size);
+  [[nodiscard]] BlockId NewSegment(uint32_t pool, int64_t request);
+  // Expandable segments (expandable_segments.cc).
+  [[nodiscard]] BlockId Grow(uint32_t pool, int64_t size);
+  [[nodiscard]] BlockId WhereToGrow(uint32_t pool, int64_t size);
+  [[nodiscard]] bool Map(BlockId block, int64_t size);
+  void Unmap(BlockId block);
+  [[nodiscard]] int64_t GrownSize(BlockId block) const;
+  [[nodiscard]] BlockId CutFront(BlockId block, int64_t size);
   BlockId HandOut(BlockId block, int64_t size);
   void GiveBackSegments();
   void Split(BlockId block, int64_t size);
@@ -77,12 +92,14 @@ class CachingAllocator {
   BlockId NewBlock();
 
   int64_t capacity_ = 0;
+  bool expandable_ = false;
   int64_t allocated_ = 0, active_ = 0, reserved_ = 0;
   uint32_t retries_ = 0;
   DeviceMemoryCalls calls_;
   uint64_t next_address_ = 0;
   std::vector<Block> blocks_;
   std::vector<BlockId> unused_;
+  std::vector<BlockId> first_;  // by pool: the lowest block of its expandable segment
   std::vector<std::vector<FreeBlock>> pools_;  // [2 * stream + large], sorted: some dozens each, moved faster than a tree is walked
 };
 

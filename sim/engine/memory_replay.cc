@@ -19,7 +19,7 @@ class MemoryReplay {
   MemoryReplay(const Program& program, const RankProgram& rank, std::span<const Span> spans, Bytes capacity, uint32_t processes)
       : rank_(rank),
         processes_(processes),
-        allocator_(capacity),
+        allocator_(capacity, program.expandable_segments),
         blocks_(rank.buffers.size(), CachingAllocator::kNone),
         events_(program.streams.size()),
         pending_(rank.buffers.size(), 0),

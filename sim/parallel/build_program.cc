@@ -126,6 +126,7 @@ Program BuildProgram(const Scenario& scenario, const Model& model) {
     WriteStages(program, scenario, model, layout, wires);
   }
   program.SetTotals(TotalsOf(scenario, model, layout));
+  program.SetExpandableSegments(scenario.training.expandable_segments);
   return std::move(program).Build();
 }
 

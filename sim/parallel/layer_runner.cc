@@ -213,17 +213,28 @@ bool LayerRunner::KeepsOutput(const Layer& layer, uint32_t slot) const {
   return layer.operators[layer.loss_from].inputs[0] == slot;
 }
 
-// Before the loss is computed the logits take the place of an earlier micro-batch's in the engine's buffers.
+// Before the loss is computed the logits take the place of an earlier micro-batch's in the engine's or trainer's hands.
 void LayerRunner::DropOutputs(const Layer& layer, const LayerEvent& event) {
   if (event.backward || layer.loss_from == 0 || event.op != layer.loss_from) return;
-  const auto kept = static_cast<size_t>(env_.scenario.parallelism.pipeline.kept_outputs);
+  const auto kept = static_cast<size_t>(std::max<int64_t>(env_.scenario.parallelism.pipeline.kept_outputs, 1));
   while (!kept_outputs_.empty() && kept_outputs_.size() >= kept) {
     env_.writer.Free(kept_outputs_.front());
     kept_outputs_.pop_front();
   }
 }
 
+void LayerRunner::AllocateState() {
+  if (!TrainerKeepsOutputs()) return;
+  for (const uint32_t use : env_.uses) {
+    const Layer& layer = env_.LayerOf(use);
+    if (layer.loss_from == 0) continue;
+    const Tensor& logits = layer.tensors[layer.operators[layer.loss_from].inputs[0]];
+    kept_outputs_.push_back(env_.writer.Allocate(logits.bytes, MemoryCategory::kLogits, env_.wiring.compute, logits.name));
+  }
+}
+
 void LayerRunner::FreeKeptOutputs() {
+  if (TrainerKeepsOutputs()) return;
   for (const BufferId buffer : std::exchange(kept_outputs_, {})) env_.writer.Free(buffer);
 }
 
@@ -450,7 +461,9 @@ void LayerRunner::RunAfterBackward(int64_t micro_batch) {
       for (const Kernel& kernel : op.forward) writer.Kernel(env_.wiring.compute, kernel.name, kernel.work, kernel.host);
       for (const BufferId buffer : made) writer.Free(buffer);
     }
-    FreeAllBut(StateOf(micro_batch, use), {});
+    State& state = StateOf(micro_batch, use);
+    kept_outputs_.push_back(std::exchange(Slot(state, operators.front().inputs[0]), kNoBuffer));
+    FreeAllBut(state, {});
   }
 }
 

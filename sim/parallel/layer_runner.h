@@ -44,7 +44,9 @@ class LayerRunner {
   // `split`: leaves the weight gradients, and what they need, for Weight (zero-bubble pipelines).
   void Backward(int64_t micro_batch, uint32_t use, bool split = false);
   void Weight(int64_t micro_batch, uint32_t use);
-  // The engine's buffers of outputs (pipeline.kept_outputs) are emptied when the next step begins.
+  // What outlives a step: the outputs that a trainer with metrics keeps of the last micro-batch (Composer's state.outputs).
+  void AllocateState();
+  // The engine's buffers of outputs (pipeline.kept_outputs) are emptied when the next step begins; a trainer's are not.
   void FreeKeptOutputs();
 
   // Ends of a pipeline stage: the hidden state and its gradient come from and go to other ranks.
@@ -98,6 +100,7 @@ class LayerRunner {
   void GatherAgain(State& state, const Layer& layer, const LayerEvent& event);
   void PlayEnterBackward(State& state, uint32_t use, const Operator& op);
   [[nodiscard]] bool KeepsOutput(const Layer& layer, uint32_t slot) const;
+  [[nodiscard]] bool TrainerKeepsOutputs() const { return env_.scenario.training.loss_metrics > 0; }
   void DropOutputs(const Layer& layer, const LayerEvent& event);
   void InputToHost(State& state, uint32_t use);
   void InputFromHost(State& state, uint32_t use);

@@ -143,6 +143,7 @@ class StageWriter {
     }
   }
 
+  [[nodiscard]] LayerRunner& runner() { return runner_; }
   // The step is over.
   void End() { runner_.FreeKeptOutputs(); }
 
@@ -334,8 +335,8 @@ void ReduceTiedEmbedding(Environment& env, const PipelineShape& shape, int64_t s
 void WritePipelineStep(Environment& env, DataParallel& data_parallel, const PipelineShape& shape,
                        const std::vector<std::vector<uint32_t>>& split, const std::vector<StageSchedule>& schedule,
                        int64_t stage) {
-  BeginStep(env, data_parallel);
   StageWriter stage_writer(env, data_parallel, shape, split, schedule, stage);
+  BeginStep(env, data_parallel, stage_writer.runner());
   stage_writer.Run();
   data_parallel.FinishGradients();
   ReduceTiedEmbedding(env, shape, stage);

@@ -1,6 +1,5 @@
 #include "sim/parallel/training_loop.h"
 
-#include "sim/parallel/layer_runner.h"
 
 namespace simulate {
 
@@ -29,10 +28,11 @@ void AllocateLibraryWorkspaces(Environment& env) {
 
 }  // namespace
 
-void BeginStep(Environment& env, DataParallel& data_parallel) {
+void BeginStep(Environment& env, DataParallel& data_parallel, LayerRunner& runner) {
   env.writer.SetPhase(Phase::kSetup);
   if (env.scenario.training.runtime != Runtime::kNeuron) AllocateLibraryWorkspaces(env);
   data_parallel.AllocateState();
+  runner.AllocateState();
   env.writer.BeginStep();
   env.writer.SetPhase(Phase::kForward);
   env.writer.HostWork(HostCall::kIteration);
@@ -41,7 +41,7 @@ void BeginStep(Environment& env, DataParallel& data_parallel) {
 void WriteTrainingStep(Environment& env, DataParallel& data_parallel) {
   StepWriter& writer = env.writer;
   LayerRunner runner(env, data_parallel);
-  BeginStep(env, data_parallel);
+  BeginStep(env, data_parallel, runner);
   const int64_t micro_steps = env.scenario.training.gradient_accumulation_steps;
   for (int64_t step = 0; step < micro_steps; ++step) {
     data_parallel.SetMicroStep(step, micro_steps);

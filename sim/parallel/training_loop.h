@@ -2,12 +2,13 @@
 #pragma once
 
 #include "sim/parallel/data_parallel.h"
+#include "sim/parallel/layer_runner.h"
 #include "sim/parallel/environment.h"
 
 namespace simulate {
 
-// What every step begins with: setup (the libraries' own memory, the data-parallel wrapper's state), then the loop's host work.
-void BeginStep(Environment& environment, DataParallel& data_parallel);
+// What every step begins with: setup (the libraries' own memory, the states of the data-parallel wrapper and the trainer), then the loop's host work.
+void BeginStep(Environment& environment, DataParallel& data_parallel, LayerRunner& runner);
 
 // Writes the whole step of one rank.
 void WriteTrainingStep(Environment& environment, DataParallel& data_parallel);

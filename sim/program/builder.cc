@@ -81,6 +81,7 @@ void ProgramBuilder::AssignRanks(std::vector<uint32_t> program_of_rank) {
 }
 
 void ProgramBuilder::SetTotals(const StepTotals& totals) { program_.totals = totals; }
+void ProgramBuilder::SetExpandableSegments(bool expandable) { program_.expandable_segments = expandable; }
 
 Program ProgramBuilder::Build() && {
   Validate(program_);

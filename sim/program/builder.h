@@ -55,6 +55,7 @@ class ProgramBuilder {
   // Program index of every rank.
   void AssignRanks(std::vector<uint32_t> program_of_rank);
   void SetTotals(const StepTotals& totals);
+  void SetExpandableSegments(bool expandable);
   [[nodiscard]] Program Build() &&;  // validates
   // Without names and programs that the caller keeps itself; he validates.
   [[nodiscard]] Program Release() && { return std::move(program_); }

@@ -179,6 +179,7 @@ struct Program {
   std::vector<RankProgram> programs;
   std::vector<uint32_t> program_of_rank;  // size: world size
   StepTotals totals;
+  bool expandable_segments = false;       // how device memory is cached: engine/caching_allocator.h
 
   [[nodiscard]] uint32_t world_size() const { return static_cast<uint32_t>(program_of_rank.size()); }
 };

@@ -15,6 +15,9 @@ std::vector<Neighbour> Neighbours(const Scenario& scenario) {
     found.push_back(std::move(n));
   };
   const TrainingSpec& t = scenario.training;
+  if (!t.expandable_segments && t.runtime != Runtime::kNeuron) {
+    add("training.expandable_segments=true", [](Scenario& s) { s.training.expandable_segments = true; });
+  }
   if (t.micro_batch_size % 2 == 0) {
     add(absl::StrCat("training.micro_batch_size=", t.micro_batch_size / 2,
                      " training.gradient_accumulation_steps=", t.gradient_accumulation_steps * 2),

@@ -14,7 +14,7 @@ struct Neighbour {
   Scenario scenario;
 };
 
-// One change each, from the mildest: half the micro-batch with twice the accumulation, checkpointing, finer sharding,
+// One change each, from the mildest: expandable segments, half the micro-batch with twice the accumulation, checkpointing, finer sharding,
 // offload to the host (if the node's file says what it can do).
 // Only changes that config/ would accept.
 [[nodiscard]] std::vector<Neighbour> Neighbours(const Scenario& scenario);

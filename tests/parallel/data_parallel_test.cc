@@ -205,8 +205,10 @@ TEST_CASE("a trainer's metrics evaluate the loss again after every micro-batch's
   s.training.loss_metrics = 2;
   const Program program = BuildProgram(s);
   CHECK(CountNamed(program, "loss_metric.log_softmax") == 2 * 3);
-  // The logits, too, are gone by then.
+  // The trainer keeps the last micro-batch's logits until it has the next one's, over the step's end, too.
   CHECK(MemoryOf(program).at_end == MemoryOf(program).at_begin);
+  const Bytes logits = SizeOf(DType::kBf16, s.training.micro_batch_size * s.training.sequence_length * s.model.vocab_size);
+  CHECK(MemoryOf(program).persistent[MemoryCategory::kLogits] == logits);
 }
 
 TEST_CASE("checkpointing by operators holds more than whole blocks and less than none") {

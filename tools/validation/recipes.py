@@ -116,6 +116,8 @@ def BridgeRow(row):
         "training.activation_checkpointing": "none", "training.attention": "flash", "training.dropout": 0})
     if row["tp"] != "1":
         settings["parallelism.tensor_overlap"] = True  # COMM_OVERLAP_CONFIG_MAP of its performance recipes
+    if release >= "26.02":
+        settings["training.expandable_segments"] = True
     step = Int(row, "global_batch") * Int(row, "seq") / (rate * Int(row, "gpus"))
     return Row(row["id"], settings, {"step_time_s": step}, f"{rate:g} tokens/s per GPU; {note}", exclude,
                release)
@@ -126,7 +128,8 @@ def Bridge(source):
     return [Table("megatron_bridge", "NVIDIA Megatron-Bridge: Llama 3 on H100, B200 and GB200",
                   "NVIDIA Megatron-Bridge performance summary, github.com/NVIDIA-NeMo/Megatron-Bridge @067f987", """\
 step time = global batch x sequence / (tokens per second and GPU x GPUs). Recomputation and offload are set by recipes
-that the page does not show: none presumed. MXFP8 and FP8 alike run as fp8_mixed.
+that the page does not show: none presumed. MXFP8 and FP8 alike run as fp8_mixed. Expandable segments: set by the launch
+scripts of 26.02 (utils/executors.py) and by the recipes since (perf_recipes).
 """, rows, {"training.attention": "Transformer Engine"})]
 
 
