@@ -208,6 +208,7 @@ void ReadLibrary(ValueReader& value, LibrarySpec* out) {
     r.Duration("nvls_ramp", &out->nvls_ramp);
     r.Optional("slice", &out->slice);
     r.Optional("communicator_memory", &out->communicator_memory);
+    r.Optional("pair_memory", &out->pair_memory);
     r.Number("ring_network_share", 0.001, 1.0, &out->ring_network_share);
     r.Number("copy_share", 0.0, 1.0, &out->copy_share);
     r.Number("message_network_share", 0.001, 1.0, &out->message_network_share);

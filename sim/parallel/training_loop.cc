@@ -5,11 +5,18 @@ namespace simulate {
 
 namespace {
 
-// A group for every dimension, one of all ranks where that is another, and a stage's neighbours.
-int64_t Communicators(const Layout& layout) {
+// A group for every dimension, one of all ranks where that is another, and one with a stage's neighbours.
+Bytes CommunicatorMemory(const Layout& layout, const LibrarySpec& library) {
+  Bytes memory;
   int64_t groups = 0;
-  for (const int64_t ranks : {layout.data, layout.tensor, layout.pipeline, layout.context, layout.expert}) groups += ranks > 1 ? 1 : 0;
-  return groups + (groups > 1 ? 1 : 0) + (layout.pipeline > 1 ? 1 : 0);
+  for (const int64_t ranks : {layout.data, layout.tensor, layout.pipeline, layout.context, layout.expert}) {
+    if (ranks < 2) continue;
+    ++groups;
+    memory += ranks == 2 ? library.pair_memory : library.communicator_memory;
+  }
+  if (groups > 1) memory += library.communicator_memory;
+  if (layout.pipeline > 1) memory += library.pair_memory;
+  return memory;
 }
 
 void AllocateLibraryWorkspaces(Environment& env) {
@@ -22,7 +29,7 @@ void AllocateLibraryWorkspaces(Environment& env) {
     env.writer.Allocate(workspace, MemoryCategory::kWorkspace, env.wiring.compute, "cuBLAS workspace");
   }
   const HardwareSpec& hardware = env.scenario.hardware;
-  env.writer.Allocate(hardware.accelerator.context + Communicators(env.layout) * hardware.collective_library.communicator_memory,
+  env.writer.Allocate(hardware.accelerator.context + CommunicatorMemory(env.layout, hardware.collective_library),
                       MemoryCategory::kFramework, env.wiring.compute, "context and communicators");
 }
 

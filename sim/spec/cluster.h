@@ -92,6 +92,7 @@ struct LibrarySpec {
   Seconds nvls_ramp;                      // the same of NVLS, per member of a node
   Bytes slice;                            // what Simple hands on at once, at most
   Bytes communicator_memory;              // buffers of one communicator in device memory
+  Bytes pair_memory;                      // the same of one that has two members
   double ring_network_share = 1.0;        // of the NICs' bandwidth that rings can use
   int64_t channels = 24;                  // within one node
   int64_t channels_per_nic = 2;

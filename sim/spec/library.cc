@@ -18,7 +18,8 @@ LibrarySpec Nccl() {
   library.ring_ramp = Microseconds(100.0);  // fit: own 2 H200, 8 A100 (galvatron), 8 B200 (vultr) above 16 MiB
   library.nvls_ramp = Microseconds(7.5);   // 60 us on 8 H100, 550 us on the 72 GB200 of a rack
   library.slice = Bytes(512 << 10);        // NCCL_BUFFSIZE 4 MiB / NCCL_STEPS 8
-  library.communicator_memory = Bytes(484 << 20);  // own 2 H200, NCCL 2.28 (the first takes 840 with its kernels); A100: 544 to 688 (NVIDIA/nccl#964)
+  library.communicator_memory = Bytes(688 << 20);  // A100, NVLink (NVIDIA/nccl#964),
+  library.pair_memory = Bytes(544 << 20);          // where a pair takes so much; own 2 H200 under NCCL 2.28: 484
   library.copy_share = 0.3;                // fit: all-to-all of 2 and 4 A100 466 GB/s, all-gather of 2 H200 1.4 TB/s
   library.message_network_share = 0.78;    // all-to-all of 32: 24 GB/s on 8 x 200 Gb/s, 48 on 8 x 400 (NVIDIA GTC25)
   return library;

@@ -98,6 +98,7 @@ TEST_CASE("context and communicators lie outside of the allocator") {
   const auto outside = [](Scenario s) {
     s.hardware.accelerator.context = MiB(512);
     s.hardware.collective_library.communicator_memory = MiB(100);
+    s.hardware.collective_library.pair_memory = MiB(60);
     const Program program = BuildProgram(s);
     Bytes sum;
     for (const Buffer& buffer : program.programs[0].buffers) {
@@ -106,12 +107,13 @@ TEST_CASE("context and communicators lie outside of the allocator") {
     return sum;
   };
   CHECK(outside(TinyGpt(1, 2)) == MiB(512));
-  CHECK(outside(TinyGpt(2, 2)) == MiB(612));  // data parallelism alone: the group of all ranks
+  CHECK(outside(TinyGpt(2, 2)) == MiB(512 + 60));
+  CHECK(outside(TinyGpt(4, 2)) == MiB(512 + 100));  // data parallelism alone: the group of all ranks
   Scenario s = TinyGpt(8, 4);
   s.parallelism.tensor = 2;
   s.parallelism.pipeline.stages = 2;
   s.training.gradient_accumulation_steps = 4;
-  CHECK(outside(s) == MiB(512 + 5 * 100));  // data, tensor, pipeline, all ranks, a neighbour
+  CHECK(outside(s) == MiB(512 + 4 * 60 + 100));  // pairs: data, tensor, pipeline, a neighbour; all ranks
 }
 
 TEST_CASE("ZeRO-1 without reduce_scatter sums every gradient on every rank, in the type that travels") {
