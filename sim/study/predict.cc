@@ -99,17 +99,21 @@ Report Predict(const Scenario& scenario, const SimulationOptions& options) {
   report.micro_batches_simulated = c.second;
   if (report.out_of_memory) return report;
   SimulationOptions times = options;
-  times.memory = report.memory.retries > 0;  // its times hang on its memory (engine.h)
+  times.memory = false;
   const Report first = AtMicroBatches(scenario, c.first, times);
+  // How often a full device stalls the host follows no line: the line is that of steps that it does not stall.
+  const Report second = report.memory.retries > 0 ? AtMicroBatches(scenario, c.second, times) : report;
+  const Seconds stalled = report.step_time - second.step_time;
   report.stats.events += first.stats.events;
   report.stats.tasks += first.stats.tasks;
   report.stats.share_updates += first.stats.share_updates;
   const Line line{static_cast<double>(c.all - c.second) / static_cast<double>(c.second - c.first)};
-  report.step_time = line(first.step_time, report.step_time);
-  report.breakdown = Continue(first.breakdown, report.breakdown, line);
-  report.communication.busy = line(first.communication.busy, report.communication.busy);
-  report.communication.alone = line(first.communication.alone, report.communication.alone);
-  report.communication.latency = line(first.communication.latency, report.communication.latency);
+  report.step_time = line(first.step_time, second.step_time) + stalled;
+  report.breakdown = Continue(first.breakdown, second.breakdown, line);
+  report.breakdown.host_bound += stalled;
+  report.communication.busy = line(first.communication.busy, second.communication.busy);
+  report.communication.alone = line(first.communication.alone, second.communication.alone);
+  report.communication.latency = line(first.communication.latency, second.communication.latency);
   report.communication.calls += (report.communication.calls - first.communication.calls) * (c.all - c.second) / (c.second - c.first);
   report.path = ContinuePath(first, report, line, report.step_time);
   SetRates(report);

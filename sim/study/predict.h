@@ -4,8 +4,9 @@
 // does the same again, so a step's time is affine in their number m: T(m) = T(m1) + (m - m1) (T(m2) - T(m1)) / (m2 - m1)
 // for m1 of twice the stages p or more; 1F1B alone is (m + p - 1) (f + b). Longer steps are simulated at m1 = 2p and
 // m2 = 3p (without a pipeline at 4 and 5, for the host's lead) and continued; every part of the breakdown likewise, so
-// that they still sum to the step. Peak memory is reached while the pipeline is full and is m2's (to 1 %). FLOPs and tokens are
-// proportional to m.
+// that they still sum to the step. Peak memory is reached while the pipeline is full and is m2's (to 1 %). Where a full
+// device stalls the host (MemoryUse::retries), which follows no line, the line is that of steps without stalls, and
+// m2's are added once. FLOPs and tokens are proportional to m.
 //
 // A test holds this to the whole simulation. `--exact`, --trace and stragglers that come and go simulate everything.
 #pragma once

@@ -45,6 +45,28 @@ TEST_CASE("and gradient accumulation under FSDP and DDP") {
   }
 }
 
+TEST_CASE("a full device's stalls are not taken for the work of micro-batches") {
+  Scenario point = Load("model: gpt-1.3b\ncluster: {hardware: hgx-h200, gpus: 8}\n"
+                        "training: {micro_batch_size: 8, gradient_accumulation_steps: 64, sequence_length: 1024,\n"
+                        "           activation_checkpointing: full}\n"
+                        "parallelism: {data: {strategy: fsdp, version: 1}}\n")
+                       .points[0];
+  const Report ample = Predict(point);
+  REQUIRE(ample.memory.retries == 0);
+  bool stalled = false;
+  for (double gigabytes = 16; gigabytes > 8 && !stalled; gigabytes -= 0.05) {
+    point.hardware.accelerator.memory = Bytes(static_cast<int64_t>(gigabytes * 1e9));
+    const Report tight = Predict(point);
+    stalled = tight.memory.retries > 0 && !tight.out_of_memory;
+    if (!stalled) continue;
+    CHECK(tight.breakdown.compute.value() == Approx(ample.breakdown.compute.value()).epsilon(1e-9));
+    CHECK(tight.step_time >= ample.step_time);
+    CHECK((tight.step_time - ample.step_time).value() ==
+          Approx((tight.breakdown.host_bound - ample.breakdown.host_bound).value()).epsilon(1e-6).margin(1e-9));
+  }
+  CHECK(stalled);
+}
+
 TEST_CASE("short steps are simulated whole") {
   Scenario point = Load(kPipeline).points[0];
   for (const int64_t steps : {1, 8, 20}) {
