@@ -17,7 +17,7 @@
 // With c ranks that is c kernels each way, whose work L^2/2 + (c - 1) L^2/2 = c L^2/2 is the c-th part of the whole triangle's.
 // FLOPs by convention are those of c squares of L x L.
 //
-// Absent: attention that is not causal, or fused in no kernel; head-wise exchange (Ulysses).
+// Absent: attention that is not causal, or fused in no kernel. Head-wise exchange (Ulysses) is head_exchange.cc's.
 #pragma once
 
 #include "sim/model/operators.h"

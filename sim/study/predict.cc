@@ -102,7 +102,9 @@ Report Predict(const Scenario& scenario, const SimulationOptions& options) {
   times.memory = false;
   const Report first = AtMicroBatches(scenario, c.first, times);
   // How often a full device stalls the host follows no line: the line is that of steps that it does not stall.
-  const Report second = report.memory.retries > 0 ? AtMicroBatches(scenario, c.second, times) : report;
+  const bool stalls = report.memory.retries > 0;
+  const Report unstalled = stalls ? AtMicroBatches(scenario, c.second, times) : Report();
+  const Report& second = stalls ? unstalled : report;
   const Seconds stalled = report.step_time - second.step_time;
   report.stats.events += first.stats.events;
   report.stats.tasks += first.stats.tasks;
