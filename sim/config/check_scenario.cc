@@ -147,27 +147,73 @@ class Checker {
           .help.emplace_back("virtual stages belong to the schedule `interleaved_1f1b`");
     }
     Chunks();
-    const int64_t chunks = p.stages * (interleaved ? p.virtual_stages : 1);
+    if (p.first_stage_layers >= 0 || p.last_stage_layers >= 0) {
+      OuterStages();
+    } else {
+      Stages(p.stages * (interleaved ? p.virtual_stages : 1));
+    }
+  }
+
+  void Stages(int64_t chunks) {
+    const PipelineSpec& p = layout().pipeline;
+    const PipelinePartition by = p.partition;
     const int64_t least = p.schedule == PipelineScheduleKind::kZeroBubbleV ? 2 * p.stages : chunks;  // two chunks a stage, uneven as need be
-    if (Layers() < least) {
+    const bool counts_one = by == PipelinePartition::kEmbedding || by == PipelinePartition::kHead;
+    const bool counts_both = by == PipelinePartition::kEnds || by == PipelinePartition::kParameters;
+    const int64_t ends = counts_one ? 1 : counts_both ? 2 : 0;
+    if (Layers() + ends < least) {
       Diagnostic& d = Error("a pipeline cannot have more stages than layers", "parallelism.pipeline.stages");
-      d.label = absl::StrCat(Layers(), " layers cannot fill ", least, " stages");
+      d.label = absl::StrCat(Layers(), " layers", ends == 0 ? "" : ends == 1 ? " and one end" : " and two ends", " cannot fill ", least, " stages");
       NoteModel(d, "num_hidden_layers", "the number of layers is set here");
-    } else if (Layers() % chunks != 0 && !p.uneven && p.partition == PipelinePartition::kBlocks) {
+      if (ends == 0 && Layers() + 2 >= least) d.help.emplace_back("`parallelism.pipeline.partition: ends` gives the embedding and the head chunks of their own");
+    } else if (Layers() % chunks != 0 && !p.uneven && by == PipelinePartition::kBlocks) {
       Diagnostic& d = Error("pipeline stages must divide the number of layers", "parallelism.pipeline.stages");
       d.label = absl::StrCat(Layers(), " layers cannot be split ", chunks, " ways");
       NoteModel(d, "num_hidden_layers", "the number of layers is set here");
       HelpDivisors(d, Layers(), Layers(), "");
       d.help.emplace_back("`parallelism.pipeline.uneven: true` lets stages differ by one layer");
-    } else if (p.partition == PipelinePartition::kEnds && s_.model.family == ModelFamily::kT5) {
-      Error("the partition `ends` is for models of one stack", "parallelism.pipeline.partition")
+    } else if ((counts_one || by == PipelinePartition::kEnds) && s_.model.family == ModelFamily::kT5) {
+      Error("the partitions `embedding`, `head` and `ends` are for models of one stack", "parallelism.pipeline.partition")
           .help.emplace_back("choose `blocks`, `layers` or `parameters`");
-    } else if (const int64_t items = Layers() + 3; p.partition == PipelinePartition::kLayers && items / least == 1 && least - items % least >= 2) {
+    } else if (const int64_t items = Layers() + 3; by == PipelinePartition::kLayers && items / least == 1 && least - items % least >= 2) {
       // Embedding, blocks, final norm and head are spread; the last two stages would take the norm and the head.
       Diagnostic& d = Error("a stage would hold nothing but the final norm", "parallelism.pipeline.partition");
       d.label = absl::StrCat(items, " items over ", least, " stages");
       d.help.emplace_back("choose fewer stages, or the partition `ends`");
     }
+  }
+
+  // Megatron-LM's get_num_layers_to_build: an outer stage has the layers it is given, the others share the rest.
+  void OuterStages() {
+    const PipelineSpec& p = layout().pipeline;
+    const std::string first = "parallelism.pipeline.first_stage_layers", last = "parallelism.pipeline.last_stage_layers";
+    const std::string any = p.first_stage_layers >= 0 ? first : last;
+    const bool folded = p.schedule == PipelineScheduleKind::kZeroBubbleV || p.schedule == PipelineScheduleKind::kDualPipe;
+    if (p.partition != PipelinePartition::kBlocks) {
+      Note(Error("outer stages of a size of their own need the partition `blocks`", any), "parallelism.pipeline.partition", "the partition is set here");
+    }
+    if (folded) {
+      Note(Error("outer stages of a size of their own are for schedules that go from the first stage to the last", any),
+           "parallelism.pipeline.schedule", "the schedule is set here");
+    }
+    if (s_.model.family == ModelFamily::kT5) Error("outer stages of a size of their own are for models of one stack", any);
+    const int64_t v = p.virtual_stages;
+    int64_t rest = Layers(), others = p.stages;
+    bool divides = true;
+    for (const auto& [key, own] : {std::pair{first, p.first_stage_layers}, {last, p.last_stage_layers}}) {
+      if (own < 0) continue;
+      rest -= own;
+      --others;
+      if (own % v == 0 && (own > 0 || v == 1)) continue;
+      divides = false;
+      Diagnostic& d = Error("virtual stages must divide the layers of an outer stage", key);
+      d.label = absl::StrCat(own, " layers cannot fill ", v, " chunks evenly");
+    }
+    const bool even = others == 0 ? rest == 0 : rest % (others * v) == 0 || p.uneven;
+    if (!divides || (rest >= others * v && even)) return;
+    Diagnostic& d = Error("the stages between the outer ones must share the other layers evenly", any);
+    d.label = absl::StrCat(rest, " of ", Layers(), " layers for ", others * v, v == 1 ? " stages" : " chunks");
+    NoteModel(d, "num_hidden_layers", "the number of layers is set here");
   }
 
   // What is not written for stages of several chunks or split backwards: FSDP's units and the first ZeRO-3's gathers, waits by layer.

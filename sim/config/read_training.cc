@@ -202,15 +202,21 @@ void ReadPipeline(ValueReader& value, PipelineSpec* out) {
     map.Optional("uneven", &out->uneven);
     map.Enum<PipelinePartition>("partition",
                                 {{"blocks", PipelinePartition::kBlocks},
+                                 {"embedding", PipelinePartition::kEmbedding},
+                                 {"head", PipelinePartition::kHead},
                                  {"ends", PipelinePartition::kEnds},
                                  {"layers", PipelinePartition::kLayers},
                                  {"parameters", PipelinePartition::kParameters}},
                                 &out->partition);
+    map.Integer("first_stage_layers", 0, kMaxWays, &out->first_stage_layers);
+    map.Integer("last_stage_layers", 0, kMaxWays, &out->last_stage_layers);
     map.Optional("scatter_gather", &out->scatter_gather);
     map.Integer("kept_outputs", 0, 1'000'000, &out->kept_outputs);
     // As in Megatron, several chunks per stage are what makes 1F1B interleaved.
     if (out->virtual_stages > 1 && out->schedule == PipelineScheduleKind::k1F1B) {
       out->schedule = PipelineScheduleKind::kInterleaved1F1B;
+    } else if (out->virtual_stages == 1 && out->schedule == PipelineScheduleKind::kInterleaved1F1B) {
+      out->schedule = PipelineScheduleKind::k1F1B;
     }
   });
 }

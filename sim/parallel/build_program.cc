@@ -8,6 +8,7 @@
 #include "sim/parallel/environment.h"
 #include "sim/parallel/layout.h"
 #include "sim/parallel/pipeline.h"
+#include "sim/parallel/stage_split.h"
 #include "sim/parallel/training_loop.h"
 #include "sim/parallel/wiring.h"
 
@@ -89,7 +90,7 @@ uint32_t WriteRank(ProgramBuilder& program, const Scenario& scenario, const Mode
 void WriteStages(ProgramBuilder& program, const Scenario& scenario, const Model& model, const Layout& layout,
                  const Wiring& wires) {
   const PipelineShape shape = PipelineShapeOf(scenario);
-  const auto split = SplitIntoStages(model, VirtualStages(shape), scenario.parallelism.pipeline.partition);
+  const auto split = SplitIntoStages(model, VirtualStages(shape), scenario.parallelism.pipeline);
   const auto schedule = MakeSchedule(shape);
   std::vector<uint32_t> program_of_stage;
   for (int64_t stage = 0; stage < shape.stages; ++stage) {

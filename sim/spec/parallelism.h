@@ -39,12 +39,13 @@ struct DataParallelSpec {
 
 enum class PipelineScheduleKind : uint8_t { kGpipe, k1F1B, kInterleaved1F1B, kZeroBubbleH1, kZeroBubbleV, kDualPipe };
 
-// What counts when layers are dealt out to stages: kBlocks, the transformer blocks alone (Megatron-LM); kEnds, embedding and
-// head as one block each, so that the first and the last stage have one fewer (Megatron-LM's account_for_embedding_in_ and
-// account_for_loss_in_pipeline_split; Llama 3 405B, section 3.3.2); kLayers, the final norm too, leftovers to the first
-// stages (DeepSpeed's PipelineModule, method `uniform`); kParameters, the same items by their weights: the smallest possible
-// largest stage, filled from the first stage on (its method `parameters`, the default; Aleph Alpha's scaling: `balanced`).
-enum class PipelinePartition : uint8_t { kBlocks, kEnds, kLayers, kParameters };
+// What counts when layers are dealt out to stages: kBlocks, the transformer blocks alone (Megatron-LM); kEmbedding, the embedding
+// as one block besides, so that the first stage has one fewer (Megatron-LM's account_for_embedding_in_pipeline_split); kHead, the
+// head with its loss as one (account_for_loss_in_pipeline_split); kEnds, both (Llama 3 405B, section 3.3.2); kLayers, the final
+// norm too, leftovers to the first stages (DeepSpeed's PipelineModule, method `uniform`); kParameters, the same items by their
+// weights: the smallest possible largest stage, filled from the first stage on (its method `parameters`, the default; Aleph
+// Alpha's scaling: `balanced`). What counts as a block may be alone in a chunk.
+enum class PipelinePartition : uint8_t { kBlocks, kEmbedding, kHead, kEnds, kLayers, kParameters };
 
 struct PipelineSpec {
   int64_t stages = 1;
@@ -52,6 +53,8 @@ struct PipelineSpec {
   int64_t virtual_stages = 1;
   bool uneven = false;                      // stages may differ by one layer; otherwise they must not
   PipelinePartition partition = PipelinePartition::kBlocks;
+  int64_t first_stage_layers = -1;          // blocks on the first stage, over all of its chunks, and on the last
+  int64_t last_stage_layers = -1;           // (Megatron-LM's --decoder-{first,last}-pipeline-num-layers); -1: as many as fall to it
   bool scatter_gather = true;               // Megatron runtime: a tensor-parallel rank sends its part, receivers gather
   int64_t kept_outputs = 0;                 // micro-batches whose logits the engine's buffers still name after their loss
 };

@@ -2,7 +2,6 @@
 // training.activation_checkpointing.head.
 #include <catch2/catch.hpp>
 
-#include "sim/parallel/pipeline.h"
 #include "tests/parallel/fixture.h"
 
 using namespace simulate;
@@ -15,12 +14,6 @@ Scenario Gated(int64_t tensor) {
   s.model.gated_mlp = true;
   s.parallelism.tensor = tensor;
   return s;
-}
-
-std::vector<size_t> Sizes(const std::vector<std::vector<uint32_t>>& split) {
-  std::vector<size_t> sizes;
-  for (const auto& stage : split) sizes.push_back(stage.size());
-  return sizes;
 }
 
 }  // namespace
@@ -37,35 +30,6 @@ TEST_CASE("plain tensor parallelism sums the gradient of a gated MLP's input twi
   CHECK(reduced(s) == shared + 2);
   s.parallelism.sequence_parallel = true;  // gathered once for both
   CHECK(BytesOf(BuildProgram(s), CollectiveOp::kReduceScatter) == Bytes(kHidden) * (2 * (2 + 2) + 1 + 1));
-}
-
-TEST_CASE("pipelines of layers count embedding, final norm and head") {
-  const Model model = BuildModel(TinyGpt(1, 40).model, TinyGpt(1, 40).training);
-  // 40 blocks: 10 each, and the ends on top. 43 items: 11, 11, 11, 10; the last has 8 blocks, the norm and the head (one use).
-  CHECK(Sizes(SplitIntoStages(model, 4)) == std::vector<size_t>{11, 10, 10, 11});
-  CHECK(Sizes(SplitIntoStages(model, 4, PipelinePartition::kLayers)) == std::vector<size_t>{11, 11, 11, 9});
-  // Llama 3 405B: 126 blocks on 16 stages, one fewer on the first and on the last (The Llama 3 Herd of Models, section 3.3.2).
-  const Model llama = BuildModel(TinyGpt(1, 126).model, TinyGpt(1, 126).training);
-  const auto ends = SplitIntoStages(llama, 16, PipelinePartition::kEnds);
-  CHECK(Sizes(ends) == std::vector<size_t>(16, 8));  // 7 blocks and an end on the outer two
-  CHECK(ends.back().back() + 1 == llama.uses.size());
-  // As many stages as blocks: the head stays on the last.
-  CHECK(Sizes(SplitIntoStages(BuildModel(TinyGpt(1, 4).model, TinyGpt(1, 4).training), 4, PipelinePartition::kLayers)) ==
-        std::vector<size_t>{2, 2, 1, 1});
-}
-
-TEST_CASE("pipelines of weights make the largest stage as small as can be, and fill the first ones first") {
-  // Of LLaMA 13B (embedding and head of 128,000 x 5,120 as heavy as 2.07 blocks each): 44.1 blocks' worth on 2 stages: the
-  // embedding and 20 blocks, 20 blocks and the head; on 4, at least 11.07: embedding and 9 blocks, 11, 11, 9 and the head.
-  ModelSpec spec = TinyGpt(1, 40).model;
-  spec.vocab_size = static_cast<int64_t>(2.07 * 12 * static_cast<double>(spec.hidden_size));  // a block: 12 h^2
-  const Model model = BuildModel(spec, TinyGpt(1, 40).training);
-  CHECK(Sizes(SplitIntoStages(model, 2, PipelinePartition::kParameters)) == std::vector<size_t>{21, 21});
-  CHECK(Sizes(SplitIntoStages(model, 4, PipelinePartition::kParameters)) == std::vector<size_t>{10, 11, 11, 10});
-  // Every stage gets something, however heavy the head.
-  spec.vocab_size *= 100;
-  CHECK(Sizes(SplitIntoStages(BuildModel(spec, TinyGpt(1, 40).training), 4, PipelinePartition::kParameters)) ==
-        std::vector<size_t>{1, 39, 1, 1});
 }
 
 TEST_CASE("an engine that keeps outputs holds the logits of so many micro-batches, to the end of the step") {

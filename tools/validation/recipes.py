@@ -6,7 +6,6 @@ from common import BF16_GRADIENTS, Int, ModelOf
 from megatron import Divides, Layout
 from table import Row, Table
 
-EMPTY = "a stage holds the embedding or the head and no layer, which no scenario can say"
 UNEVEN = "embedding and head count as layers of the pipeline, so its stages are uneven"
 
 
@@ -39,8 +38,6 @@ def DgxcExclusion(row):
         return "JAX (MaxText, Paxml): how data and fsdp axes share the GPUs is not stated"
     if "finetune" in row["model"]:
         return "fine-tuning: micro-batch and what is trained (all weights or LoRA) not stated"
-    if row["layers"] and Int(row, "layers") < Int(row, "pp", 1) * Int(row, "vpp", 1):
-        return EMPTY
     return ""
 
 
@@ -95,8 +92,6 @@ def BridgeExclusion(row):
         return "Megatron-FSDP: recomputation and offload, which it leans on, not stated"
     if Int(row, "global_batch") != Int(row, "micro_batch") * Int(row, "dp") * Int(row, "grad_accum"):
         return "inconsistent as printed: the global batch is not micro-batch x accumulation x data-parallel ranks"
-    if row["layers"] and Int(row, "layers") < Int(row, "pp", 1) * Int(row, "vpp", 1):
-        return EMPTY
     return ""
 
 
