@@ -306,6 +306,7 @@ bool ReadTraining(ValueReader& value, bool encoder_decoder, TrainingSpec* out, i
                       &out->runtime);
     map.Optional("set_to_none", &out->set_to_none);
     map.Optional("expandable_segments", &out->expandable_segments);
+    map.Optional("record_streams", &out->record_streams);
     map.Optional("fused_accumulation", &out->fused_accumulation);
     map.Enum<HostWaits>("host_waits",
                         {{"never", HostWaits::kNever},

@@ -1,7 +1,9 @@
 // Point to point: activations travel to the stage that holds the next piece of the model, gradients back, each
 // direction on a stream of its own. The compute stream waits for what it receives; sends run beside it and their
 // buffers are given up when they are done (Megatron-LM's deallocate_pipeline_outputs); torch.distributed.pipelining
-// keeps a stage's output until its backward.
+// keeps a stage's output until its backward. An interleaved message is done, for the allocator, when the host waits for it, at
+// the next one in its direction (schedules.py, send_next_wait_handle; ProcessGroupNCCL keeps a reference until then); with
+// training.record_streams when the device has sent it, so that a host far ahead finds its blocks taken.
 // Under schedules with several chunks the next piece's receive is posted before this piece runs (Megatron-LM's
 // overlap_p2p_comm); under GPipe and 1F1B just before it is needed, so that the transfer is exposed.
 // Megatron-LM's host then waits for all of it (p2p_communication.py: torch.cuda.synchronize after batch_isend_irecv), so it
@@ -10,6 +12,7 @@
 #include "sim/parallel/pipeline.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <utility>
 
@@ -48,6 +51,7 @@ class StageWriter {
         weights_(backwards_),
         per_chunk_(shape.kind == PipelineScheduleKind::kDualPipe ? shape.micro_batches / 2 : shape.micro_batches),
         ahead_(ChunksPerStage(shape) > 1),
+        sends_waited_(shape.kind == PipelineScheduleKind::kInterleaved1F1B),
         synchronous_(!ahead_ && env.scenario.training.runtime == Runtime::kMegatron),
         parts_(ScatterParts(env.scenario)),
         timed_(env.scenario.training.host_waits != HostWaits::kNever) {}
@@ -67,6 +71,8 @@ class StageWriter {
       }
       env_.writer.EndPiece();
     }
+    AwaitSent(true);
+    AwaitSent(false);
   }
 
   [[nodiscard]] LayerRunner& runner() { return runner_; }
@@ -110,7 +116,7 @@ class StageWriter {
       const BufferId output = runner_.TakeOutput(work.micro_batch, uses.back());
       const Event sent = Send(to, uses.back(), "send forward", true);
       if (env_.scenario.training.runtime == Runtime::kMegatron) {
-        w.Free(output, sent);
+        GiveUp(output, sent, true);
       } else {
         outputs_[{work.micro_batch, work.chunk}] = output;
       }
@@ -138,7 +144,7 @@ class StageWriter {
     if (const int64_t to = Neighbour(work, -1); to >= 0) {
       const BufferId gradient = runner_.TakeInputGradient(work.micro_batch, uses.front());
       const Event sent = Send(to, uses.front() - 1, "send backward", false);
-      if (gradient != kNoBuffer) w.Free(gradient, sent);
+      if (gradient != kNoBuffer) GiveUp(gradient, sent, false);
     }
   }
 
@@ -153,6 +159,10 @@ class StageWriter {
   struct Posted {
     BufferId buffer = kNoBuffer;
     TaskRef transfer;
+  };
+  struct Sent {
+    BufferId buffer = kNoBuffer;
+    Event event;
   };
   using PieceKey = std::pair<int32_t, int32_t>;  // micro-batch and chunk
 
@@ -197,8 +207,25 @@ class StageWriter {
                               .bytes = tensor.bytes, .dtype = tensor.dtype};
     const TaskRef gathered = w.CollectiveFrom(env_.wiring.compute, tensor_ranks.stream, "pipeline all_gather", call);
     w.Wait(env_.wiring.compute, gathered);
-    w.Free(part, {gathered});
+    w.Free(part, env_.scenario.training.record_streams ? Event{gathered} : Event{});
     return whole;
+  }
+
+  // A buffer that is being sent.
+  void GiveUp(BufferId buffer, const Event& sent, bool forward) {
+    if (env_.scenario.training.record_streams || !sends_waited_) {
+      env_.writer.Free(buffer, sent);
+    } else {
+      AwaitSent(forward);
+      sent_[forward ? 1 : 0] = {buffer, sent};
+    }
+  }
+  // The host waits for the last message of a direction, and with it the compute stream.
+  void AwaitSent(bool forward) {
+    Sent& last = sent_[forward ? 1 : 0];
+    if (last.buffer == kNoBuffer) return;
+    env_.writer.Wait(env_.wiring.compute, last.event);
+    env_.writer.Free(std::exchange(last.buffer, kNoBuffer));
   }
 
   void AwaitPass() {
@@ -231,9 +258,11 @@ class StageWriter {
   std::vector<int64_t> weights_;
   int64_t per_chunk_;
   bool ahead_;
+  bool sends_waited_;               // one by one
   bool synchronous_;                // the host waits for every transfer
   int64_t parts_;                   // of an activation, each sent by one tensor-parallel rank
   bool timed_;                      // ... and for every pass
+  std::array<Sent, 2> sent_;                      // the last gradient and the last activation, until they are waited for
   std::map<PieceKey, BufferId> outputs_;          // kept until their backward
   std::map<PieceKey, Posted> forward_inputs_;
   std::map<PieceKey, Posted> backward_inputs_;

@@ -172,6 +172,27 @@ TEST_CASE("Megatron's tensor-parallel ranks send an activation in parts and gath
   }
 }
 
+TEST_CASE("what was sent is given back when the host waits for it, or with record_stream when the device has sent it") {
+  Scenario s = TinyGpt(2, 4);
+  UseBf16(s);
+  s.training.runtime = Runtime::kMegatron;
+  s.parallelism.pipeline = {.stages = 2, .schedule = PipelineScheduleKind::kInterleaved1F1B, .virtual_stages = 2};
+  s.training.gradient_accumulation_steps = 4;
+  // Frees that hang on an event, and the activations alive at once, in units of a hidden state of 2 x 128 x 256 in bf16.
+  const auto frees = [](const Program& program) {
+    return std::ranges::count_if(program.programs[0].instructions, [](const Instruction& i) { return i.kind == InstructionKind::kFree && i.wait_count > 0; });
+  };
+  const Program waited = BuildProgram(s);
+  s.training.record_streams = true;
+  const Program recorded = BuildProgram(s);
+  // Stage 0 sends 2 x 4 activations and the gradients of its second chunk's 4.
+  CHECK(frees(waited) == 0);
+  CHECK(frees(recorded) == 12);
+  // The last message in each direction is held until the next: an activation and a gradient more at the peak.
+  CHECK((MemoryOf(waited).peak - MemoryOf(recorded).peak).value() == 2 * (2 * 128 * 256 * 2));
+  CHECK(MemoryOf(waited).at_begin == MemoryOf(waited).at_end);
+}
+
 TEST_CASE("what the host waits for") {
   const auto waits = [](const Scenario& s) { return CountKind(BuildProgram(s), InstructionKind::kHostWait); };
   // 1F1B under Megatron: after the transfers before each of 3 forwards and 3 backwards; torch's pipelining never.
