@@ -288,6 +288,11 @@ bool ReadTraining(ValueReader& value, bool encoder_decoder, TrainingSpec* out, i
     map.Enum<NormArithmetic>("norm_arithmetic",
                              {{"fp32", NormArithmetic::kFp32}, {"mixed", NormArithmetic::kMixed}, {"input", NormArithmetic::kInput}},
                              &out->norm_arithmetic);
+    if (NormKernel kernel{};
+        map.Enum<NormKernel>("norm_kernel",
+                             {{"torch", NormKernel::kTorch}, {"apex", NormKernel::kApex}, {"persistent", NormKernel::kPersistent}}, &kernel)) {
+      out->norm_kernel = kernel;
+    }
     map.Optional("fused_permutation", &out->fused_permutation);
     map.Enum<RotaryImplementation>("rotary",
                                    {{"fused", RotaryImplementation::kFused},
@@ -325,6 +330,7 @@ bool ReadParallelism(ValueReader& value, ParallelismSpec* out) {
     map.Integer("tensor", 1, kMaxWays, &out->tensor);
     map.Optional("sequence_parallel", &out->sequence_parallel);
     map.Optional("tensor_overlap", &out->tensor_overlap);
+    map.Optional("async_tensor_all_reduce", &out->async_tensor_all_reduce);
     map.Optional("vocabulary_parallel", &out->vocabulary_parallel);
     map.Optional("gather_logits", &out->gather_logits);
     map.Enum<TensorImplementation>("tensor_implementation",

@@ -25,13 +25,17 @@ Extent ExtentOf(const KernelWork& w) {
   return {1.0, bytes / static_cast<double>(std::max<int64_t>(1, SizeOf(w.dtype, 1).value()))};
 }
 
+bool IsApexNorm(MemoryAccess a) { return a == MemoryAccess::kApexNorm || a == MemoryAccess::kApexNormBackward; }
+
 bool HasTwoPasses(const KernelWork& w) {
   if (w.written.value() * 8 < w.read.value()) return false;  // a value per row: one pass
   switch (w.access) {
     case MemoryAccess::kRowReduction:
     case MemoryAccess::kRowReductionBackward:
     case MemoryAccess::kLayerNorm:
-    case MemoryAccess::kSoftmax: return true;
+    case MemoryAccess::kSoftmax:
+    case MemoryAccess::kApexNorm:
+    case MemoryAccess::kApexNormBackward: return true;
     default: return false;
   }
 }
@@ -39,6 +43,7 @@ bool HasTwoPasses(const KernelWork& w) {
 // Traffic that reaches the memory interface or, the share `cached`, only the L2 cache.
 struct Traffic {
   double bytes = 0, cached = 0;
+  double off_chip = 0;  // share of a row that is gone from the core when its second pass comes
 };
 
 Traffic TrafficOf(const KernelWork& w, const Extent& e, const AcceleratorSpec& a) {
@@ -53,7 +58,8 @@ Traffic TrafficOf(const KernelWork& w, const Extent& e, const AcceleratorSpec& a
   }
   if (HasTwoPasses(w) && e.rows > 0) {
     const double row = read / e.rows;
-    t.bytes += read * std::clamp((row - kOnChipRow) / (kOffChipRow - kOnChipRow), 0.0, 1.0);
+    t.off_chip = std::clamp((row - kOnChipRow) / (kOffChipRow - kOnChipRow), 0.0, 1.0);
+    t.bytes += read * t.off_chip;
   }
   if (half_cache > 0) t.cached = std::clamp(1.0 - declared / half_cache, 0.0, 1.0);
   return t;
@@ -73,11 +79,13 @@ Seconds MemoryTime(const KernelWork& work, const AcceleratorSpec& a) {
   const double bandwidth = a.memory_bandwidth.value() * c.bandwidth;
   const double memory = t.bytes * ((1.0 - t.cached) + t.cached / a.calibration.memory.cache_speedup) / bandwidth;
   const double cycle = 1.0 / (static_cast<double>(a.compute_units) * a.clock.value());
-  const double arithmetic = e.elements() * c.cycles_per_element * cycle;
+  const double passes = IsApexNorm(work.access) ? 1.0 + t.off_chip : 1.0;  // loads of two bytes, issued again
+  const double arithmetic = e.elements() * passes * c.cycles_per_element * cycle;
   const double rows = e.rows * c.cycles_per_row * cycle;
   double norm = std::pow(memory, kOverlap) + std::pow(arithmetic, kOverlap);
-  const bool hidden = work.access == MemoryAccess::kNormWeightGradient;
-  if (hidden && e.rows <= kManyRows) norm += std::pow(rows, kOverlap);
+  const bool apex = work.access == MemoryAccess::kApexNormWeightGradient;
+  const bool hidden = work.access == MemoryAccess::kNormWeightGradient || apex;
+  if (hidden && (apex || e.rows <= kManyRows)) norm += std::pow(rows, kOverlap);
   const double time = std::pow(norm, 1.0 / kOverlap) + (hidden ? 0.0 : rows);
   return Seconds(time) + c.fixed + a.calibration.memory.ramp;
 }

@@ -12,7 +12,8 @@
 //   - log-softmax makes four passes over a row of the vocabulary;
 //   - a strided operand costs a 32-byte sector per element;
 //   - a norm's weight gradient walks down its rows with few threads, so its row term hides in the norm
-//     (up to 65,536 rows; above, PyTorch reduces in two stages).
+//     (up to 65,536 rows; above, PyTorch reduces in two stages);
+//   - Apex's first norms load two bytes at a time: a row fetched again costs their cycles again.
 // `fixed` is a second launch or a sort inside the call.
 // Absent: alignment and bank conflicts, two kernels side by side.
 #pragma once

@@ -1,4 +1,6 @@
 // Norms, activations, residual adds, dropout.
+#include <optional>
+
 #include "sim/model/operators.h"
 
 namespace simulate {
@@ -14,6 +16,41 @@ void CompiledNormKernels(Operator& op, const std::string& name, const Value& x, 
   op.backward = {MemoryKernel(name + ".backward", streamed, x.dtype, x.rows, x.columns, 2 * x.bytes(), x.bytes(), HostCall::kAutogradNode),
                  ParameterGradient(MemoryKernel(name + ".weight_gradient", MemoryAccess::kColumnReduction, DType::kFp32, parts, columns,
                                                 SizeOf(DType::kFp32, parts * columns), SizeOf(x.dtype, columns), HostCall::kOperator))};
+}
+
+// What a norm's kernels are priced by, and how many parts its weight gradients come in.
+struct NormKernels {
+  MemoryAccess forward, backward;
+  std::optional<MemoryAccess> weight_gradient;  // none: summed in passing
+  int64_t parts = 0;                            // 0: the rows are summed by that one kernel
+};
+
+// Apex sums the rows in sixteen parts; persistent kernels sum in passing, a part for each of their blocks, about one a core.
+NormKernels KernelsOf(NormKernel kernel, bool mean) {
+  constexpr int64_t kApexParts = 16, kPersistentParts = 128;
+  switch (kernel) {
+    case NormKernel::kTorch: break;
+    case NormKernel::kApex:
+      return {MemoryAccess::kApexNorm, MemoryAccess::kApexNormBackward, MemoryAccess::kApexNormWeightGradient, kApexParts};
+    case NormKernel::kPersistent:
+      return {MemoryAccess::kElementwise, MemoryAccess::kElementwise, std::nullopt, kPersistentParts};
+  }
+  return {mean ? MemoryAccess::kLayerNorm : MemoryAccess::kRowReduction, MemoryAccess::kRowReductionBackward, MemoryAccess::kNormWeightGradient};
+}
+
+void FusedNormKernels(Operator& op, const std::string& name, const Value& x, NormKernel kernel, bool mean, bool bias) {
+  const NormKernels k = KernelsOf(kernel, mean);
+  const int64_t columns = (bias ? 2 : 1) * x.columns;
+  op.forward = {MemoryKernel(name, k.forward, x.dtype, x.rows, x.columns, x.bytes(), x.bytes(), HostCall::kOperator)};
+  op.backward = {MemoryKernel(name + ".backward", k.backward, x.dtype, x.rows, x.columns, 2 * x.bytes(), x.bytes(), HostCall::kAutogradNode)};
+  if (k.weight_gradient) {
+    op.backward.push_back(ParameterGradient(MemoryKernel(name + ".weight_gradient", *k.weight_gradient, x.dtype, x.rows, x.columns,
+                                                         2 * x.bytes(), SizeOf(x.dtype, columns), HostCall::kInner)));
+  }
+  if (k.parts > 0) {
+    op.backward.push_back(ParameterGradient(MemoryKernel(name + ".weight_gradient_sum", MemoryAccess::kColumnReduction, DType::kFp32, k.parts,
+                                                         columns, SizeOf(DType::kFp32, k.parts * columns), SizeOf(x.dtype, columns), HostCall::kInner)));
+  }
 }
 
 // Norms compute in the stream's type: under autocast both their input and their result are fp32.
@@ -41,12 +78,7 @@ Value FusedNorm(LayerBuilder& b, const std::string& name, const Value& x, bool m
     CompiledNormKernels(op, name, x, bias);
     return y;
   }
-  const MemoryAccess forward = mean ? MemoryAccess::kLayerNorm : MemoryAccess::kRowReduction;
-  op.forward = {MemoryKernel(name, forward, x.dtype, x.rows, x.columns, x.bytes(), x.bytes(), HostCall::kOperator)};
-  op.backward = {MemoryKernel(name + ".backward", MemoryAccess::kRowReductionBackward, x.dtype, x.rows, x.columns, 2 * x.bytes(),
-                              x.bytes(), HostCall::kAutogradNode),
-                 ParameterGradient(MemoryKernel(name + ".weight_gradient", MemoryAccess::kNormWeightGradient, x.dtype, x.rows, x.columns,
-                                                2 * x.bytes(), SizeOf(x.dtype, (bias ? 2 : 1) * x.columns), HostCall::kInner))};
+  FusedNormKernels(op, name, x, b.numerics().norm_kernel, mean, bias);
   return y;
 }
 

@@ -20,6 +20,7 @@ Numerics NumericsOf(const TrainingSpec& training) {
             training.runtime == Runtime::kNeuron;
   n.compiled = training.runtime == Runtime::kCompiled || training.runtime == Runtime::kNeuron;
   n.megatron = training.runtime == Runtime::kMegatron;
+  n.norm_kernel = NormKernelOf(training);
   if (n.megatron && training.fused_accumulation && precision.master_weights) n.main_gradients = precision.gradients;
   return n;
 }

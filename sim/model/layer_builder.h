@@ -26,6 +26,7 @@ struct Numerics {
   bool fused = false;
   bool compiled = false;         // fused by TorchInductor or Neuron
   bool megatron = false;         // fused by Megatron-LM's own kernels
+  NormKernel norm_kernel = NormKernel::kTorch;
   std::optional<DType> main_gradients;  // of the buffer that products of weight gradients add into; else they write
   LoraSpec lora;                 // if on, weights are frozen but for its own
 };

@@ -87,7 +87,9 @@ bool HasWeightGradient(const Operator& op) {
 bool LayerRunner::PutsOffWeights(const Layer& layer, uint32_t op) const {
   if (!HasWeightGradient(layer.operators[op])) return false;
   if (split_) return true;
-  const bool overlaps = env_.scenario.training.runtime == Runtime::kMegatron && env_.wiring.tensor.size > 1;
+  const ParallelismSpec& parallelism = env_.scenario.parallelism;
+  const bool beside = parallelism.sequence_parallel || parallelism.async_tensor_all_reduce;
+  const bool overlaps = env_.scenario.training.runtime == Runtime::kMegatron && env_.wiring.tensor.size > 1 && beside;
   return overlaps && op > 0 && layer.operators[op - 1].boundary == Boundary::kTensorEnter;
 }
 

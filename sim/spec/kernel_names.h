@@ -18,7 +18,9 @@ inline constexpr std::array<std::pair<const char*, MemoryAccess>, kMemoryAccesse
     {"dropout", MemoryAccess::kDropout}, {"strided", MemoryAccess::kStrided},
     {"transpose_inner", MemoryAccess::kTransposeInner}, {"layer_norm", MemoryAccess::kLayerNorm},
     {"softmax", MemoryAccess::kSoftmax}, {"norm_weight_gradient", MemoryAccess::kNormWeightGradient},
-    {"optimizer", MemoryAccess::kOptimizer}}};
+    {"optimizer", MemoryAccess::kOptimizer}, {"apex_norm", MemoryAccess::kApexNorm},
+    {"apex_norm_backward", MemoryAccess::kApexNormBackward},
+    {"apex_norm_weight_gradient", MemoryAccess::kApexNormWeightGradient}}};
 
 inline constexpr std::array<std::pair<const char*, HostCall>, kHostCalls> kHostCallNames = {{
     {"none", HostCall::kNone}, {"inner", HostCall::kInner}, {"operator", HostCall::kOperator},

@@ -41,8 +41,11 @@ enum class MemoryAccess : uint8_t {
   kSoftmax,          // softmax forward
   kNormWeightGradient,  // sums over rows of gradient times normalised input: weight (and bias) of a norm
   kOptimizer,        // fused AdamW
+  kApexNorm,         // Apex's first LayerNorm: Welford's recurrence with a division per element, then a second pass
+  kApexNormBackward,        // its input's gradient: two passes over both operands, not vectorised
+  kApexNormWeightGradient,  // its sums over rows, in sixteen parts
 };
-inline constexpr int kMemoryAccesses = static_cast<int>(MemoryAccess::kOptimizer) + 1;
+inline constexpr int kMemoryAccesses = static_cast<int>(MemoryAccess::kApexNormWeightGradient) + 1;
 
 // Which of a linear layer's three products this is; decides operand layouts.
 // forward Y[M,N] = X[M,K] W[N,K]^T, data gradient dX[M,K] = dY[M,N] W, weight gradient dW[N,K] = dY^T X.

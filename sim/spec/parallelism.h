@@ -75,6 +75,7 @@ struct ParallelismSpec {
   int64_t tensor = 1;
   bool sequence_parallel = false;
   bool tensor_overlap = false;  // products in pieces beside their all_gather or reduce_scatter (parallel/product_pieces.h)
+  bool async_tensor_all_reduce = true;  // Megatron runtime: backward all_reduces run beside the product of the weight gradient
   bool vocabulary_parallel = true;          // the embedding, the head and the loss are divided too
   bool gather_logits = false;               // ... but not the loss: the logits are gathered and every rank computes all of it
   TensorImplementation tensor_implementation = TensorImplementation::kDtensor;

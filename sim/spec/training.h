@@ -26,6 +26,10 @@ enum class RotaryImplementation : uint8_t { kRuntime, kFused, kRotateHalf, kComp
 // In which type an unfused RMSNorm computes. kFp32: all of it on an fp32 copy (LLaMA's own code); kMixed: the mean square of an
 // fp32 copy scales the input as it is (T5LayerNorm, Transformers' LlamaRMSNorm until 4.30); kInput: no copy.
 enum class NormArithmetic : uint8_t { kFp32, kMixed, kInput };
+// Whose kernels a fused norm runs (model/elementwise_operators.cc). kTorch: PyTorch's layer_norm, rms_norm. kApex: Apex's first
+// fused_layer_norm_cuda (until today its fallback; Megatron-LM's own until October 2021, commit a2fdcdf). kPersistent: a row
+// stays in registers, so that the backward reads it once (Apex's FastLayerNorm, Transformer Engine's norms).
+enum class NormKernel : uint8_t { kTorch, kApex, kPersistent };
 enum class Optimizer : uint8_t { kAdamW, kAdam8bit, kSgd, kMomentum, kAdafactor };
 // kForLoop: tensor by tensor, an operator a pass (torch.optim's default before 2.0; Composer's DecoupledAdamW).
 enum class OptimizerKernel : uint8_t { kFused, kForeach, kForLoop };
@@ -71,6 +75,7 @@ struct TrainingSpec {
   AttentionImplementation attention = AttentionImplementation::kFlash;
   bool fused_norm = true;                   // false: RMSNorm from elementwise calls, as LLaMA's own code writes it
   NormArithmetic norm_arithmetic = NormArithmetic::kFp32;  // ... in which type
+  std::optional<NormKernel> norm_kernel;    // of a fused one; see NormKernelOf
   RotaryImplementation rotary = RotaryImplementation::kRuntime;
   bool fused_permutation = false;           // experts: each token's results are read and summed by one kernel, not added by atomics
   LossImplementation loss = LossImplementation::kDefault;
@@ -96,6 +101,11 @@ struct TrainingSpec {
 // and drops what nobody reads. Earlier ones, reentrant ones, Megatron-LM's, DeepSpeed's and Transformer Engine's run it all.
 [[nodiscard]] inline bool StopsEarly(const TrainingSpec& training) {
   return training.checkpoint_early_stop.value_or(training.runtime != Runtime::kMegatron);
+}
+
+// Megatron-LM's default are the persistent kernels (since January 2022; --no-persist-layer-norm), its own or Transformer Engine's.
+[[nodiscard]] inline NormKernel NormKernelOf(const TrainingSpec& training) {
+  return training.norm_kernel.value_or(training.runtime == Runtime::kMegatron ? NormKernel::kPersistent : NormKernel::kTorch);
 }
 
 }  // namespace simulate

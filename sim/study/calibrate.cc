@@ -102,7 +102,8 @@ bool LastKernelIs(const Measurement& m, MemoryAccess access) {
 
 bool WorksByRow(MemoryAccess a) {
   return a == MemoryAccess::kRowReduction || a == MemoryAccess::kRowReductionBackward || a == MemoryAccess::kColumnReduction ||
-         a == MemoryAccess::kLayerNorm || a == MemoryAccess::kSoftmax || a == MemoryAccess::kNormWeightGradient;
+         a == MemoryAccess::kLayerNorm || a == MemoryAccess::kSoftmax || a == MemoryAccess::kNormWeightGradient || a == MemoryAccess::kApexNorm ||
+         a == MemoryAccess::kApexNormWeightGradient;
 }
 
 bool WorksByElement(MemoryAccess a) {

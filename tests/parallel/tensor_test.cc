@@ -41,9 +41,8 @@ TEST_CASE("sequence parallelism moves the same bytes as gathers and scatters, an
   CHECK(CountCalls(program, CollectiveOp::kReduceScatter, kHidden) == 2 * (2 + 2) + 1 + 1);
 }
 
-TEST_CASE("weight gradients of column-parallel products run beside the backward collective") {
-  // The launch after a backward all_reduce on the compute stream is the held weight gradient, and does not wait for it.
-  const Program program = BuildProgram(Megatron(2, false));
+// Backward collectives whose next launch is a weight gradient that does not wait for them.
+int CollectivesBesideWeightGradients(const Program& program) {
   const RankProgram& rank = program.programs[0];
   int overlapped = 0;
   for (uint32_t n = 0; n + 1 < rank.instructions.size(); ++n) {
@@ -59,7 +58,29 @@ TEST_CASE("weight gradients of column-parallel products run beside the backward 
       break;
     }
   }
-  CHECK(overlapped == 2 * 2 + 1);  // qkv and the first MLP product of two blocks, and the head
+  return overlapped;
+}
+
+TEST_CASE("weight gradients of column-parallel products run beside the backward collective") {
+  // qkv and the first MLP product of two blocks, and the head.
+  CHECK(CollectivesBesideWeightGradients(BuildProgram(Megatron(2, false))) == 2 * 2 + 1);
+}
+
+TEST_CASE("without asynchronous all_reduces no product runs beside them, but the same ones run") {
+  Scenario s = Megatron(2, false);
+  const Program beside = BuildProgram(s);
+  s.parallelism.async_tensor_all_reduce = false;
+  const Program waits = BuildProgram(s);
+  CHECK(CollectivesBesideWeightGradients(waits) == 0);
+  CHECK(CountCalls(waits, CollectiveOp::kAllReduce, kHidden) == CountCalls(beside, CollectiveOp::kAllReduce, kHidden));
+  const auto kernels = [](const Program& program) {
+    return std::ranges::count_if(program.programs[0].instructions, [](const Instruction& i) { return i.kind == InstructionKind::kKernel; });
+  };
+  CHECK(kernels(waits) == kernels(beside));
+  // Sequence parallelism scatters beside the products whatever is said of all_reduces.
+  s = Megatron(2, true);
+  s.parallelism.async_tensor_all_reduce = false;
+  CHECK(CollectivesBesideWeightGradients(BuildProgram(s)) == 2 * 2 + 1);
 }
 
 TEST_CASE("pipelines: every stage sends what the next receives, and holds its share of the weights") {

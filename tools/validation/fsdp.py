@@ -325,7 +325,7 @@ def DeepSpeedRow(row):
         "training.micro_batch_size": batch, "training.sequence_length": seq, "training.precision": "fp16_mixed",
         "training.activation_checkpointing": "{policy: full, offload: true}", "training.attention": "eager",
         "training.dropout": 0.1, "training.optimizer": "adamw", "training.clip_grad_norm": True, "training.runtime": "megatron",
-        "parallelism.data.strategy": "zero3", "parallelism.data.offload": "optimizer",
+        "training.norm_kernel": "apex", "parallelism.data.strategy": "zero3", "parallelism.data.offload": "optimizer",
         "parallelism.data.max_live_parameters": 3000000000, "parallelism.data.max_reuse_distance": 3000000000,
         "parallelism.data.reduce_bucket_size": 90000000})
     step = flops.Narayanan(batch, seq, layers, hidden, 51200) / (float(row["value"]) * 1e12)
@@ -342,6 +342,7 @@ def DeepSpeed(source):
 ZeRO-3 with optimizer state and checkpointed activations offloaded to the host; batch per GPU, no accumulation.
 step time = 96 B s l h^2 (1 + s/6h + V/16lh) / TFLOPS (the source's Megatron formula; V 51200, Megatron's padding).""",
                   rows, {"training.precision": "not stated; Megatron-DeepSpeed's fp16",
+                         "training.norm_kernel": "microsoft/Megatron-DeepSpeed until July 2023",
                          **{"parallelism.data." + key: "microsoft/Megatron-DeepSpeed, examples_deepspeed/azure/run-175b.sh"
                             for key in ("max_live_parameters", "max_reuse_distance", "reduce_bucket_size")}})]
 

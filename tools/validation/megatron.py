@@ -113,7 +113,8 @@ def VtrainRow(row, hardware, composed):
     if composed:
         # predictor.py sets the default type to float16; trainer.py gives the model's weights to apex's FusedAdam
         settings.update({"training.host_waits": "layers", "training.traced_kernels": True, "training.loss": "direct",
-                         "training.clip_grad_norm": False, "training.precision": "{preset: fp16, optimizer: fp32}"})
+                         "training.clip_grad_norm": False, "training.precision": "{preset: fp16, optimizer: fp32}",
+                         "training.norm_kernel": "apex", "parallelism.async_tensor_all_reduce": False})
     line = re.search(r"row (\d+)", row["citation"]).group(1)
     return Row(row["id"], settings, {"step_time_s": float(row["value"])}, f"row {line} of the source's file")
 
@@ -141,7 +142,9 @@ gap each, on the device), and where they are short, the host's 3.1 ms: the large
 Precision and attention are not stated: Megatron's fp16, its fused softmax and dropout of 0.1, as vTrain's model has them.
 Each class hangs on one profiled step, so it carries that step's noise. vTrain's own mean error on these rows: 8.37 %.
 """, single, dict(comments, **{"training.host_waits": "see above", "training.precision": "predictor.py: set_default_dtype(float16); trainer.py: apex's FusedAdam on the model's own weights", "training.traced_kernels": "see above", "training.clip_grad_norm": "see above",
-                              "training.activation_checkpointing": "see above"})),
+                              "training.activation_checkpointing": "see above",
+                              "training.norm_kernel": "src/model/gpt_modeling.py: apex.normalization",
+                              "parallelism.async_tensor_all_reduce": "added in between, see above"})),
         Table("vtrain_multi", "vTrain: GPTs on 64 to 512 A100", cite.format("ground_truth_multi.csv"), """\
 GPTs trained with microsoft/Megatron-DeepSpeed on up to 64 nodes of 8 A100, InfiniBand of 800 Gb/s a node: 1F1B, full
 recomputation, no gradient buckets (the all-reduce follows the backward pass). Precision, attention and dropout are not
@@ -216,6 +219,8 @@ def NarayananRow(row):
         settings["parallelism.data.zero3_implementation"] = "synchronous"
     else:
         settings.update(BEFORE_AUGUST_2022 | OLD_PYTORCH)
+        settings["parallelism.async_tensor_all_reduce"] = False
+    settings["training.norm_kernel"] = "apex"
     batch, seq, layers, hidden = (Int(row, key) for key in ("global_batch", "seq", "layers", "hidden"))
     work = flops.Narayanan(batch, seq, layers, hidden, Int(row, "vocab")) / Int(row, "gpus")
     if readme:
@@ -238,7 +243,9 @@ step time = 96 B s l h^2 (1 + s/6h + V/16lh) / (TFLOPS per GPU x GPUs), the pape
 The first pipeline-free runs use torch's DDP, which overlaps its all-reduces; the others Megatron's, which does not.
 The README's table is of September 2020 (commit 5281919), when an A100 had 40 GB; the paper's had 80.
 ZeRO-3 is DeepSpeed's first version (0.3.13 when the paper appeared), with its default settings, as none are stated.
-""" + EARLY, rows, {"training.dropout": "Megatron's default"}, "10%")]
+""" + EARLY + """
+Nor did its backward all-reduces run beside the weight gradients yet (16c9044, September 2021), and its LayerNorm was Apex's
+first (the persistent one came with a2fdcdf, October 2021).""", rows, {"training.dropout": "Megatron's default"}, "10%")]
 
 
 # ---- SimuMax ------------------------------------------------------------------------------------------------------
