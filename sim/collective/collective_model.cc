@@ -77,8 +77,7 @@ CollectiveCost Price(const HardwareSpec& hardware, const Shape& shape, Protocol 
     const double stages = shape.nodes > 1 ? 2.0 : 1.0;  // up to the tree and down from it
     cost.overhead += library.nvls_base + library.nvls_member * members + Ramp(library.nvls_ramp * (members * stages), transfer);
   } else if (protocol == Protocol::kSimple) {
-    const bool messages = shape.algorithm == Algorithm::kPairwise || shape.algorithm == Algorithm::kDirect;
-    cost.overhead += Ramp(messages ? Seconds() : library.ring_ramp, transfer);
+    cost.overhead += Ramp(library.ring_ramp * shape.ramp, transfer);
     if (chain.value() > 0.0) cost.hop_share = ExposedChain(chain, transfer) / chain;
   } else if (protocol == Protocol::kLL128) {
     cost.overhead += Ramp(library.ring_ramp * 0.5, transfer);

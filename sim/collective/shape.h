@@ -23,6 +23,7 @@ struct Shape {
   double nic_bandwidth = 0.0;         // bytes per second out of one of them, at the pace of the bottleneck
   double wire_bytes = 0.0;            // out of the busiest member, per byte of size
   double copied = 0.0;                // share of the size that a member copies locally
+  double ramp = 1.0;                  // of the time in which a ring's pipeline of chunks fills
   int channels = 0;
 };
 

@@ -95,6 +95,19 @@ TEST_CASE("an all-to-all sends 1/n of the buffer to every other member") {
   CHECK((two.time - two.latency).value() == Approx(0.5 * kS / kNet));
 }
 
+TEST_CASE("an all-to-all inside a node fills a pipeline for every peer: (n - 1)/n of a ring's ramp R, as R t / (R + t)") {
+  HardwareSpec h = toy::Cluster(8, 8);
+  const auto time = [&](int64_t ranks, CollectiveOp op) {
+    return Cost(h, ranks, op, kBytes, {Ranks(static_cast<uint32_t>(ranks))}, Algorithm::kPairwise, Protocol::kSimple).time.value();
+  };
+  const double bare = time(8, CollectiveOp::kAllToAll), across = time(16, CollectiveOp::kAllToAll), shift = time(8, CollectiveOp::kSendRecv);
+  h.collective_library.ring_ramp = Seconds(100e-6);
+  const double ramp = 7.0 / 8.0 * 100e-6, transfer = 7.0 / 8.0 * kS / kB;
+  CHECK(time(8, CollectiveOp::kAllToAll) - bare == Approx(ramp * transfer / (ramp + transfer)));
+  CHECK(time(16, CollectiveOp::kAllToAll) == across);  // over the network it hides behind the NICs
+  CHECK(time(8, CollectiveOp::kSendRecv) == shift);
+}
+
 TEST_CASE("small slabs of a large ring show a part of every message's wait: L * 2L / (2L + t)") {
   // 64 members on 1 NIC each, 2 channels of 5 GB/s; all-gather of 64 MiB: slabs of 512 KiB, t = 104.9 us, L = 10 us, 63 messages.
   HardwareSpec h = toy::Cluster(1, 1);

@@ -61,14 +61,18 @@ TEST_CASE("gradients of experts are summed over their copies") {
 }
 
 TEST_CASE("with sequence parallelism every rank exchanges its part of the sequence") {
-  // 2 x 128 tokens of 256 in 16 bits, each to two experts; there and back, forward and backward, per block.
-  constexpr int64_t kRows = 2 * 128 * 2 * kHidden * 2;
-  CHECK(BytesOf(BuildProgram(Moe(8, 4)), CollectiveOp::kAllToAll) == Bytes(4 * kBlocks * kRows));
+  // 2 x 128 tokens of 256 in 16 bits, each to two experts; there and back, forward and backward, per block. Under Megatron-LM the
+  // weights of the router, 4 bytes a row, go along.
+  constexpr int64_t kRows = 2 * 128 * 2 * kHidden * 2, kWeights = 2 * 128 * 2 * 4;
+  CHECK(BytesOf(BuildProgram(Moe(8, 4)), CollectiveOp::kAllToAll) == Bytes(kBlocks * (4 * kRows + 2 * kWeights)));
+  Scenario eager = Moe(8, 4);
+  eager.training.runtime = Runtime::kEager;
+  CHECK(BytesOf(BuildProgram(eager), CollectiveOp::kAllToAll) == Bytes(4 * kBlocks * kRows));
   Scenario s = Moe(8, 4);
   s.parallelism.tensor = 2;
   s.parallelism.sequence_parallel = true;
   const Program program = BuildProgram(s);
-  CHECK(BytesOf(program, CollectiveOp::kAllToAll) == Bytes(4 * kBlocks * kRows / 2));
+  CHECK(BytesOf(program, CollectiveOp::kAllToAll) == Bytes(kBlocks * (4 * kRows + 2 * kWeights) / 2));
   // What arrived is gathered over the tensor-parallel ranks, twice the sequence (two experts a token), and scattered back.
   const auto calls = Collectives(program);
   const auto whole = [&](CollectiveOp op) { return std::ranges::count_if(calls, [&](const CollectiveCall& c) { return c.op == op && c.bytes == Bytes(kRows); }); };

@@ -253,10 +253,10 @@ first (the persistent one came with a2fdcdf, October 2021).""", rows, {"training
 DEEPSEEK = {  # config.json of DeepSeek-V2 and -V3
     "deepseekv2": dict(num_key_value_heads=128, intermediate_size=12288, moe_intermediate_size=1536, vocab_size=102400,
                        n_shared_experts=2, q_lora_rank=1536, kv_lora_rank=512, qk_nope_head_dim=128,
-                       qk_rope_head_dim=64, v_head_dim=128, first_k_dense_replace=1),
+                       qk_rope_head_dim=64, v_head_dim=128, first_k_dense_replace=1, capacity_factor=1),
     "deepseekv3": dict(num_key_value_heads=128, intermediate_size=18432, moe_intermediate_size=2048, vocab_size=129280,
                        n_shared_experts=1, q_lora_rank=1536, kv_lora_rank=512, qk_nope_head_dim=128,
-                       qk_rope_head_dim=64, v_head_dim=128, first_k_dense_replace=1)}
+                       qk_rope_head_dim=64, v_head_dim=128, first_k_dense_replace=1, capacity_factor=1)}
 
 
 def SimuMaxRow(row):
