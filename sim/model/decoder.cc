@@ -22,6 +22,7 @@ Heads Project(LayerBuilder& b, const LayerPlan& plan, const Value& x, const Valu
   const int64_t d = plan.head_dim(), q_out = plan.heads() * d, kv_out = plan.key_value_heads() * d;
   LinearOptions options;
   options.bias = plan.spec.attention_bias;
+  options.normalized = true;
   Heads h;
   const bool fused = (plan.spec.fused_qkv || plan.megatron()) && !plan.spec.qk_norm;
   if (fused) {
@@ -57,7 +58,7 @@ Heads Project(LayerBuilder& b, const LayerPlan& plan, const Value& x, const Valu
 
 Value SelfAttention(LayerBuilder& b, const LayerPlan& plan, const Value& x) {
   b.SetPrefix("attention.");
-  const Value in = EnterTensorParallel(b, plan, x, plan.tokens());
+  const Value in = EnterTensorParallel(b, plan, x, plan.tokens(), /*quantized=*/true);
   const Heads h = Project(b, plan, in, x);
   AttentionDims d;
   d.query_heads = plan.heads();
@@ -148,7 +149,8 @@ Value FeedForward(LayerBuilder& b, const LayerPlan& plan, const Value& x, int64_
   const int64_t width = intermediate_size / plan.slice.tensor;
   LinearOptions options;
   options.bias = plan.spec.mlp_bias;
-  const Value in = EnterTensorParallel(b, plan, x, plan.tokens());
+  options.normalized = true;
+  const Value in = EnterTensorParallel(b, plan, x, plan.tokens(), /*quantized=*/true);
   // Megatron-LM's linear_fc1 is the gate's and the other projection in one product.
   const bool joined = plan.spec.gated_mlp && plan.megatron() && !b.numerics().lora.on();
   Value hidden = Linear(b, joined ? "w1_w3" : "w1", in, joined ? 2 * width : width, options);
@@ -169,6 +171,7 @@ Value FeedForward(LayerBuilder& b, const LayerPlan& plan, const Value& x, int64_
   } else {
     hidden = Activate(b, "activation", plan.spec.activation, hidden);
   }
+  options.normalized = false;
   const Value projected = Linear(b, "w2", hidden, plan.spec.hidden_size, options);
   b.last().holds = {in.index};
   const Value y = LeaveTensorParallel(b, plan, projected);

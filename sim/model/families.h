@@ -38,7 +38,7 @@ struct LayerPlan {
 };
 
 // Into a column-parallel region. Under sequence parallelism this gathers the sequence: `tokens` rows.
-Value EnterTensorParallel(LayerBuilder& b, const LayerPlan& plan, const Value& x, int64_t tokens);
+Value EnterTensorParallel(LayerBuilder& b, const LayerPlan& plan, const Value& x, int64_t tokens, bool quantized = false);
 // Out of a row-parallel region: sums over the ranks, under sequence parallelism keeping this rank's rows.
 Value LeaveTensorParallel(LayerBuilder& b, const LayerPlan& plan, const Value& x);
 // Megatron's sequence parallelism keeps the ungathered input of a column-parallel product: call right after

@@ -4,7 +4,8 @@
 //   pure      every tensor has the compute type (bf16 throughout, FSDP MixedPrecision, fp32, tf32)
 //   autocast  weights and the residual stream are fp32; each matmul casts what it is given (torch.autocast:
 //             weights once per forward, activations at every use); norms and the loss compute in fp32
-//   fp8       matmul operands are quantized to fp8 first (amax, scale, cast), results are 16-bit
+//   fp8       matmul operands are quantized to fp8 first (amax, scale, cast), results are 16-bit; under Megatron as
+//             Transformer Engine does it. The head's and a router's product stay in 16 bits.
 // and `fused` that elementwise chains are one kernel (compiled or Megatron runtimes), `compiled` that sums, norms and
 // reductions join them, too: what a chain reads and writes in between never leaves the chip.
 #pragma once
@@ -57,6 +58,7 @@ class LayerBuilder {
   void Output(const Value& value) { layer_.outputs.push_back(value.index); }
   Value NewTensor(const std::string& name, int64_t rows, int64_t columns, DType dtype, bool differentiable = true);
   Tensor& tensor(const Value& value) { return layer_.tensors[value.index]; }
+  Tensor& tensor(TensorIndex index) { return layer_.tensors[index]; }
   uint32_t AddParameter(const std::string& name, int64_t elements);
   Parameter& parameter(uint32_t index) { return layer_.parameters[index]; }
 

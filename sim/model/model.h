@@ -100,8 +100,10 @@ struct Operator {
   std::vector<RingAction> backward_ring;
   Boundary boundary = Boundary::kNone;
   Bytes boundary_bytes;
+  Bytes gather_bytes;                    // of this boundary's all_gathers, if they move fp8 where boundary_bytes counts 16-bit ones
   bool boundary_again = false;           // backward repeats a preceding all_gather of boundary_bytes (Megatron's sequence parallelism does not keep the gathered input)
   Flops model_flops;                     // forward FLOPs that count as model FLOPs (matmuls and attention)
+  [[nodiscard]] Bytes gathered() const { return gather_bytes > Bytes(0) ? gather_bytes : boundary_bytes; }
 };
 
 struct Layer {

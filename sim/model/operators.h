@@ -17,6 +17,8 @@ struct LinearOptions {
   bool tied = false;           // the weight is another layer's
   bool expert = false;
   bool logits = false;         // the result is logits
+  bool quantized = true;       // in fp8 where products are; never the one that makes logits
+  bool normalized = false;     // x comes from a norm, which writes fp8 itself where Transformer Engine joins the two
   int64_t batch = 1;           // as many equal, independent products (experts), rows in total
 };
 Value Linear(LayerBuilder& b, const std::string& name, const Value& x, int64_t out_features, const LinearOptions& options = {});

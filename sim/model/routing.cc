@@ -99,7 +99,7 @@ Routing RoutingOf(const LayerPlan& plan) {
 }
 
 Value Route(LayerBuilder& b, const LayerPlan& plan, const Routing& r, const Value& x) {
-  Value logits = Linear(b, "router", x, r.experts);
+  Value logits = Linear(b, "router", x, r.experts, {.quantized = false});
   if (!plan.megatron()) logits = Cast(b, "router_fp32", logits, DType::kFp32);
   const Value weights = b.NewTensor("router_weights", r.tokens, r.chosen, DType::kFp32);
   const Value scores = b.NewTensor("router_scores", r.tokens, r.experts, DType::kFp32, false);

@@ -19,7 +19,7 @@ TaskRef StartBoundary(Environment& env, const Operator& op, bool backward) {
   const Wiring& wires = env.wiring;
   const bool sequence = env.scenario.parallelism.sequence_parallel;
   const Bytes bytes = op.boundary_bytes;
-  const auto gather = [&] { return Start(env, wires.tensor, "tensor all_gather", CollectiveOp::kAllGather, bytes); };
+  const auto gather = [&] { return Start(env, wires.tensor, "tensor all_gather", CollectiveOp::kAllGather, op.gathered()); };
   const auto reduce = [&] {
     return sequence ? Start(env, wires.tensor, "tensor reduce_scatter", CollectiveOp::kReduceScatter, bytes)
                     : Start(env, wires.tensor, "tensor all_reduce", CollectiveOp::kAllReduce, bytes);
@@ -70,7 +70,7 @@ TaskRef StartRing(Environment& env, const RingAction& action) {
 }
 
 TaskRef StartGatherAgain(Environment& env, const Operator& op) {
-  return Start(env, env.wiring.tensor, "tensor all_gather again", CollectiveOp::kAllGather, op.boundary_bytes);
+  return Start(env, env.wiring.tensor, "tensor all_gather again", CollectiveOp::kAllGather, op.gathered());
 }
 
 }  // namespace simulate

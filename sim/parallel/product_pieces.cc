@@ -36,7 +36,7 @@ void LayerRunner::AwaitPieces() {
 bool LayerRunner::StartPieces(uint32_t use, const LayerEvent& event) {
   const bool backward = event.kind == LayerEventKind::kBoundaryBackward;
   if (OverlapsAt(use, event.op, backward ? Boundary::kTensorLeave : Boundary::kTensorEnter)) {
-    const Bytes bytes = env_.LayerOf(use).operators[event.op].boundary_bytes;
+    const Bytes bytes = env_.LayerOf(use).operators[event.op].gathered();
     for (int64_t pass = 1; pass < static_cast<int64_t>(env_.wiring.tensor.size); ++pass) pieces_.push_back(StartPass(env_, bytes));
     return true;
   }
