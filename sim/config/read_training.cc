@@ -315,10 +315,12 @@ bool ReadTraining(ValueReader& value, bool encoder_decoder, TrainingSpec* out, i
     map.Optional("fused_accumulation", &out->fused_accumulation);
     map.Enum<HostWaits>("host_waits",
                         {{"never", HostWaits::kNever},
+                         {"loss", HostWaits::kLoss},
                          {"passes", HostWaits::kPasses},
                          {"collectives", HostWaits::kCollectives},
                          {"layers", HostWaits::kLayers}},
                         &out->host_waits);
+    map.Optional("transformer_engine", &out->transformer_engine);
     map.Optional("traced_kernels", &out->traced_kernels);
     map.Number("tokens", 0, 1e18, &out->tokens);
   });

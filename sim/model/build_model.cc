@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "sim/model/families.h"
 #include "sim/model/model.h"
@@ -21,10 +22,33 @@ void MarkOperatorPolicy(Layer& layer) {
   }
 }
 
+// What a module of Transformer Engine (a linear layer of a block, attention) takes of the host beyond the operator that it launches:
+// its forward and its backward are Python (prepare_forward, an autograd function, saved tensors sorted out). te.Linear takes 2.7
+// times as long as torch's on GB200 and GH200 (100 and 91 us for 37 and 33; NVIDIA/TransformerEngine#2053): to torch's operator and
+// three views come two more operators and three views. That its backward adds as much is taken for granted.
+constexpr int kEngineCalls = 2, kEngineViews = 3;
+// Its grouped product is a product per expert, each with a weight of its own: a launch forward, half an operator, and two launches
+// and a gradient's hook backward.
+constexpr int kExpertsPerCall = 2, kCallsPerExpert = 2;
+
+void AddEngineHostTime(Layer& layer) {
+  for (Operator& op : layer.operators) {
+    if (!(op.linear && !op.parameters.empty()) && !Launches(op, KernelKind::kAttention)) continue;
+    const int more = Launches(op, KernelKind::kGemm) ? static_cast<int>(op.forward.front().work.gemm.batch) - 1 : 0;
+    op.forward_views += kEngineViews;
+    op.backward_views += kEngineViews;
+    op.forward_calls += kEngineCalls + more / kExpertsPerCall;
+    op.backward_calls += kEngineCalls + more * kCallsPerExpert;
+  }
+}
+
 Model BuildFamily(const LayerPlan& plan) {
   Model model = plan.spec.family == ModelFamily::kT5 ? BuildEncoderDecoder(plan) : BuildDecoder(plan);
   for (const LayerUse& use : model.uses)
     if (use.block) MarkOperatorPolicy(model.layers[use.layer]);
+  std::set<uint32_t> blocks;  // several uses share a layer
+  for (const LayerUse& use : model.uses)
+    if (use.block && plan.training.transformer_engine && blocks.insert(use.layer).second) AddEngineHostTime(model.layers[use.layer]);
   return model;
 }
 

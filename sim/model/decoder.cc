@@ -17,6 +17,18 @@ Value HeadNorm(LayerBuilder& b, const LayerPlan& plan, const std::string& name, 
   return y;
 }
 
+// Megatron-LM's packed projection holds group by group the queries and their key and value: the queries of several groups become
+// one tensor by a strided copy (attention.py: query.reshape), and Transformer Engine wants contiguous values (get_qkv_layout).
+void CopyGroupedHeads(LayerBuilder& b, const Value& packed, int64_t queries, int64_t values, const LayerPlan& plan) {
+  const bool grouped = plan.key_value_heads() > 1 && plan.heads() > plan.key_value_heads();
+  const auto copy = [&](const char* name, int64_t columns) {
+    const Bytes size = SizeOf(packed.dtype, packed.rows * columns);
+    b.last().forward.push_back(MemoryKernel(name, MemoryAccess::kTranspose, packed.dtype, packed.rows, columns, size, size, HostCall::kOperator));
+  };
+  if (grouped) copy("query_reshape", queries);
+  if (grouped && values > 0) copy("value_contiguous", values);
+}
+
 // The projections into heads, fused into one product or not, rotated if positions are.
 Heads Project(LayerBuilder& b, const LayerPlan& plan, const Value& x, const Value& local) {
   const int64_t d = plan.head_dim(), q_out = plan.heads() * d, kv_out = plan.key_value_heads() * d;
@@ -44,6 +56,7 @@ Heads Project(LayerBuilder& b, const LayerPlan& plan, const Value& x, const Valu
     if (fused && how == RotaryImplementation::kFused) {
       const double rotated = static_cast<double>(q_out + kv_out) / static_cast<double>(q_out + 2 * kv_out);
       h.q = h.k = h.v = Rotary(b, "rotary", h.q, how, share * rotated);
+      if (plan.megatron()) CopyGroupedHeads(b, h.q, q_out, plan.training.transformer_engine ? kv_out : 0, plan);
       return h;
     }
     if (fused) {

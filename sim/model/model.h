@@ -89,6 +89,8 @@ struct Operator {
   bool input_gradient_is_view = false;   // of the product's result: PyTorch then adds a second one out of place
   int forward_views = 0;                 // operators around it that launch nothing (view, transpose): host time only
   int backward_views = 0;                // autograd nodes that launch nothing
+  int forward_calls = 0;                 // Python around it as long as so many operators: host time only
+  int backward_calls = 0;                // as so many autograd nodes
   std::vector<TensorIndex> holds;        // not read, but Python still has a name for them until `forward` has run
   Bytes forward_workspace;               // live only while `forward` runs
   Bytes backward_workspace;

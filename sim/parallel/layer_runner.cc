@@ -196,6 +196,7 @@ void LayerRunner::PlayRun(uint32_t use, const LayerEvent& event, Kernels which) 
   if (!op.linear) AwaitPieces();
   writer.HostWork(event.backward ? HostCall::kAutogradView : HostCall::kView,
                   event.backward ? op.backward_views : op.forward_views);
+  writer.HostWork(event.backward ? HostCall::kAutogradNode : HostCall::kOperator, event.backward ? op.backward_calls : op.forward_calls);
   if (IsDtensorLinear(use, event.op)) writer.HostWork(HostCall::kDtensor);
   const std::vector<Kernel>& kernels = event.backward ? op.backward : op.forward;
   const std::vector<KernelHandle>& handles = Handles(use, event, kernels);

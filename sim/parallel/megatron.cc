@@ -10,7 +10,8 @@
 //                    or of everything at the end. Buckets of max(40e6, 1e6 x ranks) parameters.
 //   Optimizer        gradients to the main weights' fp32, loss scale and overflow in fp16, clipping, Adam in fp32, and the 16-bit
 //                    weights from the main ones, each a pass of its own (megatron/optimizer/optimizer.py).
-//   Host             a hook per parameter and micro-batch (_make_param_hook), reading the batch, reducing the loss.
+//   Host             a hook per parameter and micro-batch (_make_param_hook), reading the batch, reducing the loss (`host_waits: loss`: and
+//                    reading it to look for NaN).
 //   Weights          gathered bucket by bucket beside the next step's forward (overlap_param_gather), or after the
 //                    optimizer.
 //   Beside it              a 16-bit dummy gradient for every shape of a block's matrices (DummyGradients).
@@ -85,7 +86,10 @@ class Megatron : public DataParallel {
   }
 
   void AfterForward(uint32_t use) override {
-    if (use + 1 == env_.model.uses.size()) writer().HostWork(HostCall::kOperator, kLossCalls);
+    if (use + 1 != env_.model.uses.size()) return;
+    writer().HostWork(HostCall::kOperator, kMaskCalls);
+    if (env_.scenario.training.host_waits == HostWaits::kLoss) writer().Synchronize();
+    writer().HostWork(HostCall::kOperator, kScaleCalls);
   }
 
   void FinishGradients() override {
@@ -153,7 +157,8 @@ class Megatron : public DataParallel {
   // pretrain_gpt.py: get_batch on the first and the last stage (broadcast_data, get_ltor_masks_and_position_ids), loss_func
   // on the last. Their tensors are small: only the host notices.
   static constexpr int kBatchCalls = 12;
-  static constexpr int kLossCalls = 12;
+  static constexpr int kMaskCalls = 5;   // until the loss is a number that isnan may be asked of
+  static constexpr int kScaleCalls = 7;  // tokens counted, what is reported put together, the loss divided
   void ReadBatch() {
     writer().HostWork(HostCall::kOperator, kBatchCalls);
     if (wires_.tensor.size > 1) writer().HostWork(HostCall::kCollective, 2);
@@ -168,7 +173,7 @@ class Megatron : public DataParallel {
   }
   // What stands in for the gradients that products add to the buffer: autograd wants a tensor of the weight's shape, and
   // Transformer Engine keeps one for every shape (get_dummy_wgrad in transformer_engine/pytorch/module/base.py): those of a
-  // block's dense matrices, whose shapes recur in every block.
+  // block's matrices, whose shapes recur in every block; experts have one each (module/grouped_linear.py).
   [[nodiscard]] int64_t DummyGradients() const {
     std::set<std::pair<std::string, int64_t>> shapes;
     for (const uint32_t use : env_.uses) {
@@ -177,7 +182,8 @@ class Megatron : public DataParallel {
       for (const Operator& op : layer.operators) {
         if (!op.linear || op.parameters.empty()) continue;
         const Parameter& weight = layer.parameters[op.parameters.front()];
-        if (!weight.expert) shapes.emplace(weight.name, weight.elements);
+        const int64_t copies = weight.expert ? env_.scenario.model.experts.num_local_experts / env_.scenario.parallelism.expert : 1;
+        shapes.emplace(weight.name, weight.elements / copies);
       }
     }
     int64_t sum = 0;

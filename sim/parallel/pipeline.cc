@@ -54,7 +54,7 @@ class StageWriter {
         sends_waited_(shape.kind == PipelineScheduleKind::kInterleaved1F1B),
         synchronous_(!ahead_ && env.scenario.training.runtime == Runtime::kMegatron),
         parts_(ScatterParts(env.scenario)),
-        timed_(env.scenario.training.host_waits != HostWaits::kNever) {}
+        timed_(env.scenario.training.host_waits >= HostWaits::kPasses) {}
 
   void Run() {
     for (size_t i = 0; i < schedule_.size(); ++i) {

@@ -28,6 +28,12 @@ void AllocateLibraryWorkspaces(Environment& env) {
   for (int thread = 0; thread < 2; ++thread) {
     env.writer.Allocate(workspace, MemoryCategory::kWorkspace, env.wiring.compute, "cuBLAS workspace");
   }
+  // Transformer Engine has workspaces of its own (cpp_extensions/gemm.py: 32 MiB, before Hopper 4): one, and for grouped products
+  // one for each of the four streams that they are spread over.
+  if (env.scenario.training.transformer_engine) {
+    const int products = env.scenario.model.experts.num_local_experts > 0 ? 5 : 1;
+    env.writer.Allocate(products * (hopper ? MiB(32) : MiB(4)), MemoryCategory::kWorkspace, env.wiring.compute, "Transformer Engine workspace");
+  }
   const HardwareSpec& hardware = env.scenario.hardware;
   env.writer.Allocate(hardware.accelerator.context + CommunicatorMemory(env.layout, hardware.collective_library),
                       MemoryCategory::kFramework, env.wiring.compute, "context and communicators");
@@ -57,12 +63,12 @@ void WriteTrainingStep(Environment& env, DataParallel& data_parallel) {
     for (const uint32_t use : env.uses) runner.Forward(step, use);
     data_parallel.EndForward();
     runner.EndForward(step);
-    if (env.scenario.training.host_waits != HostWaits::kNever) writer.Synchronize();
+    if (env.scenario.training.host_waits >= HostWaits::kPasses) writer.Synchronize();
     writer.SetPhase(Phase::kBackward);
     data_parallel.BeginBackward();
     for (auto use = env.uses.rbegin(); use != env.uses.rend(); ++use) runner.Backward(step, *use);
     data_parallel.EndBackward();
-    if (env.scenario.training.host_waits != HostWaits::kNever) writer.Synchronize();
+    if (env.scenario.training.host_waits >= HostWaits::kPasses) writer.Synchronize();
   }
   data_parallel.FinishGradients();
   data_parallel.Step();

@@ -33,10 +33,11 @@ enum class NormKernel : uint8_t { kTorch, kApex, kPersistent };
 enum class Optimizer : uint8_t { kAdamW, kAdam8bit, kSgd, kMomentum, kAdafactor };
 // kForLoop: tensor by tensor, an operator a pass (torch.optim's default before 2.0; Composer's DecoupledAdamW).
 enum class OptimizerKernel : uint8_t { kFused, kForeach, kForLoop };
-// What the host waits for beside what the framework itself needs: every forward and backward pass (Megatron-LM's timers
+// What the host waits for beside what the framework itself needs: every micro-batch's loss, which it reads to look for NaN
+// (Megatron-LM's pretrain_gpt.py since September 2023, commit e39f9f6); every forward and backward pass (Megatron-LM's timers
 // called torch.cuda.synchronize until August 2022, commit 77efccc); every collective too (NCCL_BLOCKING_WAIT); both ends of
 // every layer too (a profiler that reads its buffers there).
-enum class HostWaits : uint8_t { kNever, kPasses, kCollectives, kLayers };
+enum class HostWaits : uint8_t { kNever, kLoss, kPasses, kCollectives, kLayers };
 enum class Runtime : uint8_t { kEager, kCompiled, kCudaGraph, kMegatron, kNeuron };
 
 // Where each tensor lives and what the multipliers see. `name` is the preset it came from.
@@ -88,6 +89,7 @@ struct TrainingSpec {
   bool offload_activations = false;         // checkpointed blocks' inputs wait in the host's memory
   LoraSpec lora;
   HostWaits host_waits = HostWaits::kNever;
+  bool transformer_engine = false;          // the blocks' linear layers and attention are its modules: host time, workspaces
   bool traced_kernels = false;              // by a tracer that serializes them: Calibration::traced_gap between two
   bool expandable_segments = false;         // PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True
   bool record_streams = false;              // torch.distributed's interleaved messages hold their buffers by record_stream: parallel/pipeline.cc

@@ -32,7 +32,7 @@ Slice EightRanks() {
   return slice;
 }
 
-const Operator& Find(const Layer& layer, const std::string& name) {
+Operator Find(const Layer& layer, const std::string& name) {
   for (const Operator& op : layer.operators)
     if (op.name == name) return op;
   FAIL("no operator " << name);
@@ -58,7 +58,7 @@ TEST_CASE("a capacity of 1 pads every expert to its share, rounded up") {
 TEST_CASE("rows of padded experts are sorted by a strided copy, others by a gather") {
   ModelSpec m = OneBlock();
   const auto access = [&] {
-    const Operator& op = Find(BuildModel(m, Megatron(), EightRanks()).layers[1], "experts.sort_by_expert");
+    const Operator op = Find(BuildModel(m, Megatron(), EightRanks()).layers[1], "experts.sort_by_expert");
     CHECK(op.forward.size() == 1);
     CHECK(op.forward[0].work.access == op.backward[0].work.access);
     return op.forward[0].work.access;
@@ -73,7 +73,7 @@ TEST_CASE("Megatron-LM's router launches as many kernels as its calls do") {
   // capacity. Without groups and capacity 8 + 3 and 5 + 1 calls of topk and masks less.
   ModelSpec m = OneBlock();
   const auto count = [&] {
-    const Operator& op = Find(BuildModel(m, Megatron(), EightRanks()).layers[1], "experts.route");
+    const Operator op = Find(BuildModel(m, Megatron(), EightRanks()).layers[1], "experts.route");
     return std::make_pair(op.forward.size(), op.backward.size());
   };
   const auto [forward, backward] = count();
@@ -91,7 +91,7 @@ TEST_CASE("router weights travel beside the rows, and the sum that brings rows b
   const Layer& layer = model.layers[1];
   CHECK(Find(layer, "experts.dispatch").boundary_bytes == Bytes(2 * 24640 * 5120));
   CHECK(Find(layer, "experts.dispatch_weights").boundary_bytes == Bytes(4 * 24640));
-  const Operator& sum = Find(layer, "experts.unpermute");
+  const Operator sum = Find(layer, "experts.unpermute");
   for (const TensorIndex saved : sum.saved) CHECK(layer.tensors[saved].bytes <= Bytes(4 * 24640));
   TrainingSpec apart = Megatron();
   apart.fused_permutation = false;
@@ -101,7 +101,7 @@ TEST_CASE("router weights travel beside the rows, and the sum that brings rows b
 
 TEST_CASE("Megatron-LM rotates and assembles latent keys and values in one kernel each way") {
   const Model model = BuildModel(OneBlock(), Megatron(), EightRanks());
-  const Operator& op = Find(model.layers[1], "attention.keys_values");
+  const Operator op = Find(model.layers[1], "attention.keys_values");
   REQUIRE(op.forward.size() == 1);
   REQUIRE(op.backward.size() == 1);
   // 128 heads x (128 + 128) and a shared part of 64 in, 128 x (192 + 128) out.
@@ -111,6 +111,41 @@ TEST_CASE("Megatron-LM rotates and assembles latent keys and values in one kerne
   TrainingSpec eager = Training(4096, 1, "bf16");
   const Model plain = BuildModel(OneBlock(), eager, EightRanks());
   CHECK(Find(plain.layers[1], "attention.keys_values").forward.size() == 2);
+}
+
+TEST_CASE("a module of Transformer Engine adds two operators of Python and three views, a grouped one a launch per expert") {
+  TrainingSpec training = Megatron();
+  const Model plain = BuildModel(OneBlock(), training, EightRanks());
+  training.transformer_engine = true;
+  const Model engine = BuildModel(OneBlock(), training, EightRanks());
+  const auto more = [&](const std::string& name) {
+    const Operator a = Find(plain.layers[1], name), b = Find(engine.layers[1], name);
+    CHECK(b.backward_views - a.backward_views == b.forward_views - a.forward_views);
+    return std::vector<int>{b.forward_views - a.forward_views, b.forward_calls - a.forward_calls, b.backward_calls - a.backward_calls};
+  };
+  CHECK(more("attention.o") == std::vector<int>{3, 2, 2});
+  CHECK(more("attention.attention") == std::vector<int>{3, 2, 2});
+  CHECK(more("experts.w2") == std::vector<int>{3, 2 + 19 / 2, 2 + 2 * 19});  // 20 experts on a rank
+  CHECK(more("experts.permute") == std::vector<int>{0, 0, 0});
+}
+
+TEST_CASE("queries of several groups become one tensor by a copy, and Transformer Engine's values another") {
+  TrainingSpec training = Training(512, 1, "bf16_mixed");
+  training.runtime = Runtime::kMegatron;
+  const auto copies = [&](int64_t key_value_heads) {
+    std::vector<std::string> names;
+    ModelSpec m = Llama(1, 1024, 8, key_value_heads, 2048);
+    m.positions = Positions::kRotary;
+    const Operator op = Find(BuildModel(m, training).layers[1], "attention.rotary");
+    for (const Kernel& k : op.forward)
+      names.push_back(k.name);
+    return std::vector<std::string>(names.begin() + 1, names.end());
+  };
+  CHECK(copies(8).empty());
+  CHECK(copies(1).empty());  // one group: a view
+  CHECK(copies(2) == std::vector<std::string>{"query_reshape"});
+  training.transformer_engine = true;
+  CHECK(copies(2) == std::vector<std::string>{"query_reshape", "value_contiguous"});
 }
 
 }  // namespace

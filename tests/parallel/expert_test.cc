@@ -48,6 +48,27 @@ TEST_CASE("the distributed optimizer divides an expert's state by its copies alo
   }
 }
 
+TEST_CASE("Transformer Engine's workspaces: one of 32 MiB on Hopper, and four more for grouped products") {
+  const auto more = [](Scenario s) {
+    s.hardware.accelerator.peak_fp8 = TFlops(2000);
+    const MemoryTotals plain = MemoryOf(BuildProgram(s));
+    s.training.transformer_engine = true;
+    return (MemoryOf(BuildProgram(s)).persistent.at(MemoryCategory::kWorkspace) - plain.persistent.at(MemoryCategory::kWorkspace)).value();
+  };
+  CHECK(more(Moe(8, 4)) == 5 * MiB(32).value());
+  Scenario dense = TinyGpt(1, kBlocks);
+  dense.training.runtime = Runtime::kMegatron;
+  CHECK(more(dense) == MiB(32).value());
+}
+
+TEST_CASE("an expert's matrix has one dummy gradient, whatever the number of experts") {
+  // Of a block: q, k, v, o of h^2 each (one product of 3 h^2 and one of h^2), the router's 8 h, and gate and up (2 h w) and down (h w).
+  const MemoryTotals memory = MemoryOf(BuildProgram(Moe(8, 2)));
+  const int64_t own = ParameterCount(Moe(8, 2)) - kExperts / 2 * kOneExpert;
+  const int64_t dummies = 4 * kHidden * kHidden + 8 * kHidden + 3 * kHidden * kWidth;
+  CHECK(memory.persistent.at(MemoryCategory::kGradients) == SizeOf(DType::kFp32, own) + SizeOf(DType::kBf16, dummies));
+}
+
 TEST_CASE("gradients of experts are summed over their copies") {
   // One set of experts: nothing to sum but the dense gradients. Two sets: each rank's four experts between two ranks.
   const auto scattered = [](const Scenario& s) { return BytesOf(BuildProgram(s), CollectiveOp::kReduceScatter).value(); };

@@ -224,6 +224,8 @@ TEST_CASE("what the host waits for") {
   Scenario s = Megatron(2, false);
   s.training.gradient_accumulation_steps = 3;
   CHECK(waits(s) == 0);
+  s.training.host_waits = HostWaits::kLoss;
+  CHECK(waits(s) == 3);  // one per micro-batch
   s.training.host_waits = HostWaits::kPasses;
   CHECK(waits(s) == 3 * 2);
   s.training.host_waits = HostWaits::kCollectives;

@@ -278,7 +278,8 @@ def SimuMaxRow(row):
         settings["model.num_key_value_heads"] = 16
     settings.update({
         "cluster.hardware": "dgx-b200", "training.precision": MEGATRON_BF16, "training.dropout": 0,
-        "training.activation_checkpointing": "none", "training.attention": "flash", "training.loss": "fused"})
+        "training.activation_checkpointing": "none", "training.attention": "flash", "training.loss": "fused",
+        "training.transformer_engine": True, "training.host_waits": "loss"})
     if settings.get("parallelism.context", 1) != 1:
         settings["parallelism.context_implementation"] = "all_to_all"
     expect = {"step_time_s": float(row["value"]), "peak_allocated_bytes": round(float(row["second_value"]) * GIB)}

@@ -56,7 +56,7 @@ def DgxcRow(row):
     settings.update({
         "cluster.hardware": "dgx-h100" if row["accelerator"].startswith("H100") else "gb200-nvl72",
         "training.precision": Precision(row), "training.activation_checkpointing": "none",
-        "training.attention": "flash", "training.dropout": 0})
+        "training.attention": "flash", "training.dropout": 0, "training.transformer_engine": True})
     if row["tp"] != "1" and not row["experts"]:
         settings["parallelism.tensor_overlap"] = True
     return Row(row["id"], settings, expect, note, exclude, source)
@@ -108,7 +108,8 @@ def BridgeRow(row):
     settings.update(Layout(row, "zero1", **EndsCount(row)))
     settings.update({
         "cluster.hardware": BRIDGE_HARDWARE[row["accelerator"]], "training.precision": Precision(row),
-        "training.activation_checkpointing": "none", "training.attention": "flash", "training.dropout": 0})
+        "training.activation_checkpointing": "none", "training.attention": "flash", "training.dropout": 0,
+        "training.transformer_engine": True})
     if row["tp"] != "1":
         settings["parallelism.tensor_overlap"] = True  # COMM_OVERLAP_CONFIG_MAP of its performance recipes
     if release >= "26.02":
