@@ -1,7 +1,7 @@
 // SIM_CHECK: an always-on check for our own mistakes (never for bad input).
 //
 // Bad input is answered with diagnostics (base/diagnostics.h). A failed SIM_CHECK is
-// a bug in the simulator: it throws InternalError, which main.cc turns into exit code 3.
+// a bug in the simulator: it throws InternalError, which cli/cli.cc turns into exit code 3.
 #pragma once
 
 #include <stdexcept>

@@ -78,6 +78,7 @@ Json ContextJson(const TraceContext& c) {
           {"runtime", kRuntimes.at(static_cast<size_t>(c.runtime))},
           {"compute", Name(c.compute)},
           {"fp8_matmuls", c.fp8_matmuls},
+          {"traced_kernels", c.traced_kernels},
           {"tensor", c.tensor},
           {"pipeline", c.pipeline},
           {"context", c.context},
@@ -223,6 +224,7 @@ TraceContext ReadContext(const Json& j) {
   c.runtime = static_cast<Runtime>(IndexOf(kRuntimes, j.at("runtime").get<std::string>()));
   c.compute = ReadDType(j.at("compute").get<std::string>());
   c.fp8_matmuls = j.at("fp8_matmuls").get<bool>();
+  c.traced_kernels = j.value("traced_kernels", false);  // not in the first exports
   c.tensor = std::max<int64_t>(1, Count(j.at("tensor")));
   c.pipeline = std::max<int64_t>(1, Count(j.at("pipeline")));
   c.context = std::max<int64_t>(1, Count(j.at("context")));

@@ -21,6 +21,7 @@ struct TraceContext {
   Runtime runtime = Runtime::kEager;
   DType compute = DType::kBf16;
   bool fp8_matmuls = false;
+  bool traced_kernels = false;
   int64_t tensor = 1, pipeline = 1, context = 1, expert = 1;
   int64_t micro_batches = 1;
 };

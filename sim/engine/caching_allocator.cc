@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "sim/base/check.h"
+#include "sim/engine/memory_pools.h"
 
 namespace simulate {
 
@@ -11,12 +12,8 @@ namespace {
 // Names and values as in CUDACachingAllocator.cpp.
 constexpr int64_t kMinBlockSize = 512;
 constexpr int64_t kSmallSize = int64_t{1} << 20;
-constexpr int64_t kSmallBuffer = int64_t{2} << 20;
-constexpr int64_t kLargeBuffer = int64_t{20} << 20;
 constexpr int64_t kMinLargeAlloc = int64_t{10} << 20;
 constexpr int64_t kRoundLarge = int64_t{2} << 20;
-
-bool IsLarge(uint32_t pool) { return (pool & 1) != 0; }
 
 uint32_t PoolOf(int64_t size, uint32_t stream) { return 2 * stream + (size > kSmallSize ? 1 : 0); }
 

@@ -4,13 +4,14 @@
 
 #include "sim/base/check.h"
 #include "sim/engine/caching_allocator.h"
+#include "sim/engine/memory_pools.h"
 
 namespace simulate {
 namespace {
 
 constexpr int64_t kAddresses = int64_t{1} << 46;  // of one pool; the allocator reserves 9/8 of the device's memory
 
-int64_t PageSize(uint32_t pool) { return (pool & 1) != 0 ? int64_t{20} << 20 : int64_t{2} << 20; }
+int64_t PageSize(uint32_t pool) { return IsLarge(pool) ? kLargeBuffer : kSmallBuffer; }
 
 }  // namespace
 

@@ -53,12 +53,6 @@ void DataParallel::Scale(StreamId stream, const char* name, int64_t elements, DT
   writer().Kernel(stream, name, CopyWork(elements, type, type), HostCall::kInner);
 }
 
-void DataParallel::ZeroGradients(DType type, int64_t elements) {
-  if (elements == 0) return;
-  writer().Kernel(wires_.compute, "zero gradients", MemoryWork(MemoryAccess::kMultiTensor, type, elements, Bytes(0), SizeOf(type, elements)),
-                  HostCall::kInner);
-}
-
 std::unique_ptr<DataParallel> MakeDataParallel(Environment& environment) {
   const DataParallelSpec& spec = environment.scenario.parallelism.data;
   const Runtime runtime = environment.scenario.training.runtime;

@@ -60,9 +60,6 @@ class DataParallel {
   // dst *= factor.
   void Scale(StreamId stream, const char* name, int64_t elements, DType type);
 
-  // zero_grad(set_to_none=False) over gradients of one type.
-  void ZeroGradients(DType type, int64_t elements);
-
   [[nodiscard]] StepWriter& writer() { return env_.writer; }
   [[nodiscard]] const PrecisionSpec& precision() const { return env_.precision(); }
   [[nodiscard]] const DataParallelSpec& spec() const { return env_.scenario.parallelism.data; }

@@ -40,7 +40,7 @@ class Fsdp1 : public DataParallel {
  public:
   explicit Fsdp1(Environment& environment)
       : DataParallel(environment), units_(environment), types_(FsdpTypesOf(precision())),
-        state_(units_.units.size()), gradients_(environment.parameters.all().size(), kNoBuffer) {}
+        state_(units_.units.size()), sharded_gradients_(units_.units.size(), kNoBuffer), gradients_(environment.parameters.all().size(), kNoBuffer) {}
 
   void AllocateState() override {
     for (const FsdpUnit& unit : units_.units) HoldShard(env_, types_, unit.local);
@@ -78,17 +78,7 @@ class Fsdp1 : public DataParallel {
     writer().WaitStream(wires_.compute, wires_.all_reduce);
   }
 
-  void Step() override {
-    StepShards(env_, types_, units_.local_elements(), static_cast<int64_t>(units_.units.size()));
-    if (!env_.scenario.training.set_to_none) {
-      ZeroGradients(types_.storage, OffloadsParameters(env_) ? 0 : units_.local_elements());
-      return;
-    }
-    for (UnitState& unit : state_) {
-      if (unit.sharded_gradient != kNoBuffer) writer().Free(unit.sharded_gradient);
-      unit.sharded_gradient = kNoBuffer;
-    }
-  }
+  void Step() override { StepShards(env_, types_, units_.local_elements(), static_cast<int64_t>(units_.units.size()), sharded_gradients_); }
 
  protected:
   [[nodiscard]] MemoryCategory gradient_category() const override { return MemoryCategory::kUnshardedGradients; }
@@ -99,7 +89,6 @@ class Fsdp1 : public DataParallel {
   struct UnitState {
     BufferId flat_parameter = kNoBuffer;
     bool unsharded = false;
-    BufferId sharded_gradient = kNoBuffer;
   };
 
   [[nodiscard]] bool FreesAfterForward() const {
@@ -111,7 +100,7 @@ class Fsdp1 : public DataParallel {
     if (env_.scenario.training.set_to_none || OffloadsParameters(env_)) return;
     for (size_t unit = 0; unit < state_.size(); ++unit) {
       if (units_.units[unit].elements == 0) continue;
-      state_[unit].sharded_gradient = writer().Allocate(SizeOf(types_.storage, units_.units[unit].local), MemoryCategory::kGradients,
+      sharded_gradients_[unit] = writer().Allocate(SizeOf(types_.storage, units_.units[unit].local), MemoryCategory::kGradients,
                                                         wires_.post_backward, "sharded gradient", Life::kLaterSteps);
     }
   }
@@ -200,7 +189,7 @@ class Fsdp1 : public DataParallel {
     Reshard(index, wires_.unshard);
     if (spec().backward_prefetch == BackwardPrefetch::kPost && index > 1 && index < units_.blocks_end) Unshard(index - 1);
     w.WaitStream(wires_.post_backward, wires_.unshard);
-    ReduceGradient(unit, state_[index], flat);
+    ReduceGradient(unit, sharded_gradients_[index], flat);
   }
 
   // The backward of the split of the flat parameter: a concatenation of the gradients of its views. Autograd runs
@@ -219,7 +208,7 @@ class Fsdp1 : public DataParallel {
   }
 
   // _reduce_grad, all on the post-backward stream. `flat` is given up with record_stream.
-  void ReduceGradient(const FsdpUnit& unit, UnitState& state, BufferId flat) {
+  void ReduceGradient(const FsdpUnit& unit, BufferId& sharded, BufferId flat) {
     StepWriter& w = writer();
     const StreamId stream = wires_.post_backward;
     const int64_t ranks = unit.shard.size * unit.replica.size;
@@ -249,7 +238,7 @@ class Fsdp1 : public DataParallel {
     for (const BufferId copy : {wide, padded}) {
       if (copy != kNoBuffer) w.Free(copy, w.Record(stream));
     }
-    if (types_.reduce != types_.storage && state.sharded_gradient == kNoBuffer) {
+    if (types_.reduce != types_.storage && sharded == kNoBuffer) {
       const BufferId narrow = std::exchange(
           local, w.Allocate(SizeOf(types_.storage, unit.local), MemoryCategory::kGradients, last, "sharded gradient"));
       Copy(last, "cast sharded gradient", unit.local, types_.storage, types_.reduce, HostCall::kOperator);
@@ -258,8 +247,8 @@ class Fsdp1 : public DataParallel {
     if (OffloadsParameters(env_)) {  // _cpu_grad.copy_; several micro-steps are added up there
       CopyToHost(env_, last, "sharded gradient to the host", SizeOf(types_.storage, unit.local));
       w.Free(local, w.Record(wires_.copy_out));
-    } else if (state.sharded_gradient == kNoBuffer) {
-      state.sharded_gradient = local;
+    } else if (sharded == kNoBuffer) {
+      sharded = local;
     } else {
       Add(last, "accumulate sharded gradient", unit.local, types_.storage, types_.reduce, HostCall::kOperator);
       w.Free(local);
@@ -276,6 +265,7 @@ class Fsdp1 : public DataParallel {
   FsdpUnits units_;
   FsdpTypes types_;
   std::vector<UnitState> state_;
+  std::vector<BufferId> sharded_gradients_;  // by unit
   std::vector<BufferId> gradients_;  // by parameter, until the unit's post-backward hook
   std::deque<Event> free_events_;
 };

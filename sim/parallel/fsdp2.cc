@@ -30,7 +30,7 @@ class Fsdp2 : public DataParallel {
  public:
   explicit Fsdp2(Environment& environment)
       : DataParallel(environment), units_(environment), types_(FsdpTypesOf(precision())),
-        state_(units_.units.size()), gradients_(environment.parameters.all().size(), kNoBuffer),
+        state_(units_.units.size()), sharded_gradients_(units_.units.size(), kNoBuffer), gradients_(environment.parameters.all().size(), kNoBuffer),
         copy_in_(wires_.pre_unshard), all_gather_(wires_.unshard), reduce_scatter_(wires_.post_backward) {}
 
   void AllocateState() override {
@@ -75,17 +75,7 @@ class Fsdp2 : public DataParallel {
     FreeReduceInput();
   }
 
-  void Step() override {
-    StepShards(env_, types_, units_.local_elements(), static_cast<int64_t>(gradients_.size()));
-    if (!env_.scenario.training.set_to_none) {
-      ZeroGradients(types_.storage, OffloadsParameters(env_) ? 0 : units_.local_elements());
-      return;
-    }
-    for (UnitState& unit : state_) {
-      if (unit.sharded_gradient != kNoBuffer) writer().Free(unit.sharded_gradient);
-      unit.sharded_gradient = kNoBuffer;
-    }
-  }
+  void Step() override { StepShards(env_, types_, units_.local_elements(), static_cast<int64_t>(gradients_.size()), sharded_gradients_); }
 
  protected:
   [[nodiscard]] MemoryCategory gradient_category() const override { return MemoryCategory::kUnshardedGradients; }
@@ -98,7 +88,6 @@ class Fsdp2 : public DataParallel {
     Event gathered_event;
     bool unsharded = false;
     std::vector<BufferId> parameters;     // while unsharded
-    BufferId sharded_gradient = kNoBuffer;
     Event reduced;                        // _post_reduce_event
   };
   struct Held {                           // a buffer and the event after which its owner may reuse it
@@ -115,7 +104,7 @@ class Fsdp2 : public DataParallel {
     if (env_.scenario.training.set_to_none || OffloadsParameters(env_)) return;
     for (size_t unit = 0; unit < state_.size(); ++unit) {
       if (units_.units[unit].elements == 0) continue;
-      state_[unit].sharded_gradient = writer().Allocate(SizeOf(types_.storage, units_.units[unit].local), MemoryCategory::kGradients,
+      sharded_gradients_[unit] = writer().Allocate(SizeOf(types_.storage, units_.units[unit].local), MemoryCategory::kGradients,
                                                         reduce_scatter_, "sharded gradient", Life::kLaterSteps);
     }
   }
@@ -242,7 +231,7 @@ class Fsdp2 : public DataParallel {
       if (parameter != unit.parameters.back()) FreeGradient(parameter);
     }
     w.WaitStream(reduce_scatter_, wires_.compute);
-    ReduceGradient(unit, state_[index], input);
+    ReduceGradient(unit, index, input);
     FreeGradient(unit.parameters.back());
   }
 
@@ -252,7 +241,7 @@ class Fsdp2 : public DataParallel {
     gradients_[parameter] = kNoBuffer;
   }
 
-  void ReduceGradient(const FsdpUnit& unit, UnitState& state, BufferId input) {
+  void ReduceGradient(const FsdpUnit& unit, uint32_t index, BufferId input) {
     StepWriter& w = writer();
     BufferId local = w.Allocate(SizeOf(types_.reduce, unit.local), MemoryCategory::kGradients, reduce_scatter_,
                                 "sharded gradient");
@@ -275,13 +264,13 @@ class Fsdp2 : public DataParallel {
     if (OffloadsParameters(env_)) {  // new_sharded_grad.to("cpu", non_blocking=True)
       CopyToHost(env_, last, "sharded gradient to the host", SizeOf(types_.storage, unit.local));
       w.Free(local, w.Record(wires_.copy_out));
-    } else if (state.sharded_gradient == kNoBuffer) {
-      state.sharded_gradient = local;
+    } else if (sharded_gradients_[index] == kNoBuffer) {
+      sharded_gradients_[index] = local;
     } else {
       Add(last, "accumulate sharded gradient", unit.local, types_.storage, types_.storage, HostCall::kOperator);
       w.Free(local);
     }
-    state.reduced = w.Record(last);
+    state_[index].reduced = w.Record(last);
   }
 
   void Reduce(StreamId from, const Channel& channel, CollectiveOp op, const char* name, int64_t elements) {
@@ -293,6 +282,7 @@ class Fsdp2 : public DataParallel {
   FsdpUnits units_;
   FsdpTypes types_;
   std::vector<UnitState> state_;
+  std::vector<BufferId> sharded_gradients_;  // by unit
   std::vector<BufferId> gradients_;   // by parameter, until the unit's post_backward
   StreamId copy_in_, all_gather_, reduce_scatter_;
   Held previous_output_;              // comm_ctx.all_gather_state

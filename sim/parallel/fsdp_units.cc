@@ -58,7 +58,7 @@ void HoldShard(Environment& env, const FsdpTypes& types, int64_t elements) {
   AllocateOptimizerState(env.writer, env.scenario.training, elements, env.wiring.compute);
 }
 
-void StepShards(Environment& env, const FsdpTypes& types, int64_t elements, int64_t tensors) {
+void StepShards(Environment& env, const FsdpTypes& types, int64_t elements, int64_t tensors, std::vector<BufferId>& gradients) {
   const OptimizerLoad load{.elements = elements, .tensors = tensors, .weights = types.storage, .gradients = types.storage, .copy = {}};
   if (OffloadsParameters(env)) {
     EmitHostOptimizerStep(env, load);
@@ -67,6 +67,14 @@ void StepShards(Environment& env, const FsdpTypes& types, int64_t elements, int6
     EmitOptimizerStep(env, load);
   }
   env.writer.HostWork(HostCall::kZeroGrad, static_cast<int>(tensors));
+  if (!env.scenario.training.set_to_none) {
+    if (!OffloadsParameters(env)) EmitZeroGradients(env, types.storage, elements);
+    return;
+  }
+  for (BufferId& gradient : gradients) {
+    if (gradient != kNoBuffer) env.writer.Free(gradient);
+    gradient = kNoBuffer;
+  }
 }
 
 }  // namespace simulate

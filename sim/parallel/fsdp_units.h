@@ -41,9 +41,9 @@ struct FsdpTypes {
 [[nodiscard]] FsdpTypes FsdpTypesOf(const PrecisionSpec& precision);
 
 // What both versions hold for good of `elements` of a shard, and their optimizer step over `tensors` tensors: clipping,
-// optimizer (on the host if offloaded), zero_grad.
+// optimizer (on the host if offloaded), zero_grad, which gives the units' gradients back or overwrites them.
 void HoldShard(Environment& env, const FsdpTypes& types, int64_t elements);
-void StepShards(Environment& env, const FsdpTypes& types, int64_t elements, int64_t tensors);
+void StepShards(Environment& env, const FsdpTypes& types, int64_t elements, int64_t tensors, std::vector<BufferId>& gradients);
 
 // FSDP1 divides gradients by this before the sum and by the rest after it (_get_gradient_predivide_factor): about the
 // square root of the world size, as a power of two that divides it.

@@ -117,6 +117,12 @@ void EmitOptimizerStep(Environment& env, const OptimizerLoad& load) {
               MemoryAccess::kOptimizer);
 }
 
+void EmitZeroGradients(Environment& env, DType type, int64_t elements) {
+  if (elements == 0) return;
+  env.writer.Kernel(env.wiring.compute, "zero gradients",
+                    MemoryWork(MemoryAccess::kMultiTensor, type, elements, Bytes(0), SizeOf(type, elements)), HostCall::kInner);
+}
+
 void EmitGradientClipping(Environment& env, const Channel& channel, int64_t elements, DType gradients) {
   StepWriter& writer = env.writer;
   writer.SetPhase(Phase::kOptimizer);

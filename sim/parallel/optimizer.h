@@ -30,6 +30,9 @@ struct OptimizerLoad {
 };
 void EmitOptimizerStep(Environment& environment, const OptimizerLoad& load);
 
+// zero_grad(set_to_none=False) over gradients of one type.
+void EmitZeroGradients(Environment& environment, DType type, int64_t elements);
+
 // torch.nn.utils.clip_grad_norm_: norm of local gradients, all_reduce of a scalar over `channel`, scaling.
 void EmitGradientClipping(Environment& environment, const Channel& channel, int64_t elements, DType gradients);
 

@@ -91,7 +91,7 @@ class Replicated : public DataParallel {
     EmitOptimizerStep(env_, load);
     writer().HostWork(HostCall::kZeroGrad, static_cast<int>(tensors));
     if (!env_.scenario.training.set_to_none) {
-      ZeroGradients(precision().parameters, n);
+      EmitZeroGradients(env_, precision().parameters, n);
       return;
     }
     for (BufferId& gradient : gradients_) {

@@ -34,6 +34,7 @@ Scenario ScenarioOf(const TraceProgram& trace, const HardwareSpec& hardware) {
   scenario.training.runtime = c.runtime;
   scenario.training.precision.compute = c.compute;
   scenario.training.precision.fp8_matmuls = c.fp8_matmuls;
+  scenario.training.traced_kernels = c.traced_kernels;
   scenario.training.gradient_accumulation_steps = c.micro_batches;
   return scenario;
 }
@@ -43,7 +44,7 @@ Scenario ScenarioOf(const TraceProgram& trace, const HardwareSpec& hardware) {
 ReplayedTrace ReplayTrace(TraceProgram trace, const HardwareSpec& hardware, bool unfold) {
   ReplayedTrace result;
   result.scenario = ScenarioOf(trace, hardware);
-  const AcceleratorSpec& accelerator = hardware.accelerator;
+  const AcceleratorSpec accelerator = AcceleratorOf(result.scenario);
   const int64_t ranks = trace.program.world_size();
   const Topology topology(hardware, ranks);
   const KernelModel kernels(accelerator, ranks, HostSideOf(hardware.node));
@@ -63,6 +64,7 @@ TraceContext TraceContextOf(const Scenario& scenario) {
   c.runtime = scenario.training.runtime;
   c.compute = scenario.training.precision.compute;
   c.fp8_matmuls = scenario.training.precision.fp8_matmuls;
+  c.traced_kernels = scenario.training.traced_kernels;
   c.tensor = scenario.parallelism.tensor;
   c.pipeline = scenario.parallelism.pipeline.stages;
   c.context = scenario.parallelism.context;

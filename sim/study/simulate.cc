@@ -64,14 +64,13 @@ std::vector<PathShare> PathOf(const Simulation& simulation, const Topology& topo
   return shares;
 }
 
-// As this run sees it: a tracer leaves wider gaps between kernels.
+}  // namespace
+
 AcceleratorSpec AcceleratorOf(const Scenario& scenario) {
   AcceleratorSpec accelerator = scenario.hardware.accelerator;
   if (scenario.training.traced_kernels) accelerator.calibration.launch_gap += accelerator.calibration.traced_gap;
   return accelerator;
 }
-
-}  // namespace
 
 bool CheckLinks(const std::vector<Scenario>& points, Diagnostics& diagnostics) {
   const int64_t before = diagnostics.errors();

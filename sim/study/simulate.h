@@ -26,6 +26,9 @@ struct Simulation {
   Timeline timeline;
 };
 
+// The accelerator as this run sees it: a tracer leaves wider gaps between kernels.
+[[nodiscard]] AcceleratorSpec AcceleratorOf(const Scenario& scenario);
+
 // The graph that a scenario runs on, its perturbed links included.
 [[nodiscard]] Topology TopologyOf(const Scenario& scenario);
 

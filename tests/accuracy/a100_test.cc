@@ -2,16 +2,9 @@
 #include <catch2/catch.hpp>
 
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_split.h>
 
-#include <algorithm>
-#include <cmath>
-#include <map>
-#include <string>
-#include <utility>
 #include <vector>
 
-#include "sim/study/check.h"
 #include "sim/study/simulate.h"
 #include "tests/study/scenarios.h"
 
@@ -43,39 +36,6 @@ TEST_CASE("one layer of GPT 22B on 8 A100 takes what Korthikanti et al. measured
   CHECK(LayerSeconds("full", "false") == Approx(0.0272).epsilon(0.035));
   CHECK(LayerSeconds("selective", "false") == Approx(0.0209).epsilon(0.035));
   CHECK(LayerSeconds("selective", "true") == Approx(0.0203).epsilon(0.035));
-}
-
-// lf-head-178-1b-s2048-g32-a100_40gb: model and accelerator, and the number of GPUs.
-std::pair<std::string, int> SizeOf(const std::string& id) {
-  const std::vector<std::string> parts = absl::StrSplit(id, '-');
-  const size_t n = parts.size();
-  return {absl::StrCat(parts[n - 4], " ", parts[n - 1]), std::stoi(parts[n - 2].substr(1))};
-}
-
-// Of each model the rows on the fewest GPUs, where the network plays the smallest part.
-TEST_CASE("llm-foundry's models on the fewest A100s") {
-  std::vector<double> errors;
-  for (const char* table : {"llmfoundry_head", "llmfoundry_older"}) {
-    Diagnostics diagnostics;
-    const auto study = LoadStudy(absl::StrCat(SIMULATE_SOURCE_DIR, "/scenarios/validation/", table, ".yaml"),
-                                 SearchPath{{SIMULATE_SOURCE_DIR}}, {}, diagnostics);
-    REQUIRE(study.has_value());
-    const CheckResult result = Check({*study}, 0);
-    std::map<std::string, int> fewest;
-    for (const CheckedPoint& p : PointsOf(result, Measure::kTime)) {
-      const auto [model, gpus] = SizeOf(p.id);
-      fewest.emplace(model, gpus);
-      fewest[model] = std::min(fewest[model], gpus);
-    }
-    for (const CheckedPoint& p : PointsOf(result, Measure::kTime)) {
-      const auto [model, gpus] = SizeOf(p.id);
-      if (model.find("a100") != std::string::npos && gpus == fewest[model] && !p.missing) errors.push_back(std::abs(p.error));
-    }
-  }
-  CHECK(errors.size() >= 75);
-  double sum = 0;
-  for (const double e : errors) sum += e;
-  CHECK(sum / static_cast<double>(errors.size()) <= 0.060);
 }
 
 }  // namespace

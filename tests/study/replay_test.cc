@@ -78,6 +78,15 @@ TEST_CASE("T5-11B under FSDP: the step that is replayed is the step that was exp
 
 TEST_CASE("tensor, pipeline and data parallelism at once: likewise") { CheckRoundTrip(Load(kThreeDimensions).points[0]); }
 
+TEST_CASE("a traced step replays with the tracer's gaps") {
+  Scenario scenario = Load(kThreeDimensions).points[0];
+  const Seconds untraced = Simulate(scenario).report.step_time;
+  scenario.training.traced_kernels = true;
+  scenario.hardware.accelerator.calibration.traced_gap = Seconds(20e-6);
+  CHECK(Simulate(scenario).report.step_time > untraced);
+  CheckRoundTrip(scenario);
+}
+
 TEST_CASE("on other hardware the export is what its scenario is there") {
   const Scenario scenario = Load(kThreeDimensions).points[0];
   const wire::Folder folder;
