@@ -3,8 +3,8 @@
 //
 // As Transformer Engine's AttnFuncWithCPAndQKVOA2A (flash_attn_a2a_communicate): before an exchange the heads of every peer are
 // made contiguous, after it the chunks of the balanced order are put into the order of the sequence (index_select), and the
-// other way round on the way back; each is a copy, forward and backward. Absent: that copies of one tensor run beside the
-// exchange of another.
+// other way round on the way back; each is a copy, forward and backward. Queries, keys and values are exchanged one after the
+// other. Absent: that copies of one tensor run beside the exchange of another.
 #include "sim/model/families.h"
 
 namespace simulate {
@@ -21,17 +21,22 @@ Value CopyOf(LayerBuilder& b, const std::string& name, const Value& x, MemoryAcc
   return y;
 }
 
-// `ways` above 0: from parts of the sequence to parts of the heads; below: back.
-Value ExchangeHeads(LayerBuilder& b, const std::string& name, const Value& x, int64_t ways) {
+// `ways` above 0: from parts of the sequence to parts of the heads; below: back. `parts`: columns of the tensors that x holds side by
+// side, if several.
+Value ExchangeHeads(LayerBuilder& b, const std::string& name, const Value& x, int64_t ways, std::vector<int64_t> parts = {}) {
   const bool back = ways < 0;
   const Value packed = CopyOf(b, name + (back ? "_unorder" : "_pack"), x, back ? MemoryAccess::kGather : MemoryAccess::kTranspose);
   const int64_t rows = back ? x.rows / -ways : x.rows * ways, columns = x.rows * x.columns / rows;
   const Value y = b.NewTensor(name + "_exchange", rows, columns, x.dtype);
-  Operator& op = b.Add(name + "_exchange");
-  op.inputs = {packed.index};
-  op.outputs = {y.index};
-  op.boundary = Boundary::kContextHeads;
-  op.boundary_bytes = x.bytes();
+  if (parts.empty()) parts = {x.columns};
+  for (size_t i = 0; i < parts.size(); ++i) {
+    Operator& op = b.Add(name + "_exchange");
+    op.inputs = {i == 0 ? packed.index : y.index};
+    if (i == 0) op.outputs = {y.index};
+    op.in_place = i > 0;
+    op.boundary = Boundary::kContextHeads;
+    op.boundary_bytes = SizeOf(x.dtype, x.rows * parts[i]);
+  }
   return CopyOf(b, name + (back ? "_unpack" : "_order"), y, back ? MemoryAccess::kTranspose : MemoryAccess::kGather);
 }
 
@@ -40,7 +45,8 @@ Value ExchangeHeads(LayerBuilder& b, const std::string& name, const Value& x, in
 Value AttentionOverHeads(LayerBuilder& b, AttentionDims d, const Value& q, const Value& k, const Value& v, AttentionKernel kernel,
                          double dropout, int64_t context) {
   const bool packed = q.index == k.index;
-  const Value all_q = ExchangeHeads(b, packed ? "qkv" : "q", q, context);
+  const int64_t keys = d.key_value_heads * d.head_dim, values = d.key_value_heads * d.values();
+  const Value all_q = packed ? ExchangeHeads(b, "qkv", q, context, {q.columns - keys - values, keys, values}) : ExchangeHeads(b, "q", q, context);
   const Value all_k = packed ? all_q : ExchangeHeads(b, "k", k, context);
   const Value all_v = packed ? all_q : ExchangeHeads(b, "v", v, context);
   d.query_heads /= context;

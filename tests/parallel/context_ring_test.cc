@@ -57,6 +57,14 @@ TEST_CASE("heads for positions: queries, keys, values and results are exchanged,
     CHECK(w.attention.query_length == s.training.sequence_length);
   }
   CHECK(attention == 2);
+
+  // Megatron-LM's packed projection is exchanged in three parts all the same, of as many bytes as when they lie apart.
+  const auto bytes = [](const Program& p) { return BytesOf(p, CollectiveOp::kAllToAll); };
+  Scenario packed = s;
+  packed.training.runtime = Runtime::kMegatron;
+  const Program parts = BuildProgram(packed);
+  CHECK(CountNamed(parts, "context heads") == 3 * (4 + 4));
+  CHECK(bytes(parts) == bytes(program));
 }
 
 TEST_CASE("recomputation sends keys and values round once more") {
