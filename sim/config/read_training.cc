@@ -210,6 +210,9 @@ void ReadPipeline(ValueReader& value, PipelineSpec* out) {
                                 &out->partition);
     map.Integer("first_stage_layers", 0, kMaxWays, &out->first_stage_layers);
     map.Integer("last_stage_layers", 0, kMaxWays, &out->last_stage_layers);
+    map.Enum<std::optional<P2pOverlap>>("overlap_p2p",
+                                        {{"none", P2pOverlap::kNone}, {"steady", P2pOverlap::kSteady}, {"all", P2pOverlap::kAll}},
+                                        &out->overlap_p2p);
     map.Optional("scatter_gather", &out->scatter_gather);
     map.Integer("kept_outputs", 0, 1'000'000, &out->kept_outputs);
     // As in Megatron, several chunks per stage are what makes 1F1B interleaved.

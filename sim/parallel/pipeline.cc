@@ -4,8 +4,8 @@
 // keeps a stage's output until its backward. An interleaved message is done, for the allocator, when the host waits for it, at
 // the next one in its direction (schedules.py, send_next_wait_handle; ProcessGroupNCCL keeps a reference until then); with
 // training.record_streams when the device has sent it, so that a host far ahead finds its blocks taken.
-// Under schedules with several chunks the next piece's receive is posted before this piece runs (Megatron-LM's
-// overlap_p2p_comm); under GPipe and 1F1B just before it is needed, so that the transfer is exposed.
+// Under schedules with several chunks the next piece's receive is posted before this piece runs, of interleaved ones those that
+// P2pOverlap names (spec/parallelism.h); under GPipe and 1F1B just before it is needed, so that the transfer is exposed.
 // Megatron-LM's host then waits for all of it (p2p_communication.py: torch.cuda.synchronize after batch_isend_irecv), so it
 // cannot run ahead of the device. Its activations are the same on every tensor-parallel rank unless the sequence is divided:
 // each rank sends its part, and the receivers gather the parts (scatter_gather_tensors_in_pipeline; Narayanan et al. 2021, 4.1).
@@ -51,7 +51,8 @@ class StageWriter {
         weights_(backwards_),
         per_chunk_(shape.kind == PipelineScheduleKind::kDualPipe ? shape.micro_batches / 2 : shape.micro_batches),
         ahead_(ChunksPerStage(shape) > 1),
-        sends_waited_(shape.kind == PipelineScheduleKind::kInterleaved1F1B),
+        sends_waited_(shape.kind == PipelineScheduleKind::kInterleaved1F1B), overlap_(OverlapOf(env.scenario, shape)),
+        steady_(HasSteadyPhase(schedule_)),
         synchronous_(!ahead_ && env.scenario.training.runtime == Runtime::kMegatron),
         parts_(ScatterParts(env.scenario)),
         timed_(env.scenario.training.host_waits >= HostWaits::kPasses) {}
@@ -60,7 +61,7 @@ class StageWriter {
     for (size_t i = 0; i < schedule_.size(); ++i) {
       const StageWork& work = schedule_[i];
       Post(work);
-      if (ahead_ && i + 1 < schedule_.size()) Post(schedule_[i + 1]);
+      if (ahead_ && i + 1 < schedule_.size() && BesidePiece(i)) Post(schedule_[i + 1]);
       if (synchronous_) env_.writer.Synchronize();
       env_.writer.BeginPiece(KindOf(work.kind), work.micro_batch, work.chunk);
       switch (work.kind) {
@@ -70,6 +71,7 @@ class StageWriter {
         case WorkKind::kBackwardWeight: Weight(work); break;
       }
       env_.writer.EndPiece();
+      if (ahead_ && !BesidePiece(i)) Exchange(i);
     }
     AwaitSent(true);
     AwaitSent(false);
@@ -80,6 +82,47 @@ class StageWriter {
   void End() { runner_.FreeKeptOutputs(); }
 
  private:
+  static P2pOverlap OverlapOf(const Scenario& scenario, const PipelineShape& shape) {
+    if (shape.kind != PipelineScheduleKind::kInterleaved1F1B) return P2pOverlap::kAll;
+    const bool megatron = scenario.training.runtime == Runtime::kMegatron;
+    return scenario.parallelism.pipeline.overlap_p2p.value_or(megatron ? P2pOverlap::kSteady : P2pOverlap::kAll);
+  }
+  [[nodiscard]] bool IsForward(size_t i) const { return schedule_[i].kind == WorkKind::kForward; }
+  // Whether piece i is a forward of the steady phase, which shares its messages with the backward behind it.
+  [[nodiscard]] bool InTurns(size_t i) const {
+    return i + 1 < schedule_.size() && IsForward(i) && !IsForward(i + 1) && steady_;
+  }
+  // Whether there is a steady phase at all: a forward after the first backward.
+  static bool HasSteadyPhase(const StageSchedule& schedule) {
+    const auto forward = [](const StageWork& work) { return work.kind == WorkKind::kForward; };
+    return std::find_if(std::ranges::find_if_not(schedule, forward), schedule.end(), forward) != schedule.end();
+  }
+  // Whether the messages between piece i and the next run beside piece i. Of the same kind, and not in turns, are the pieces
+  // of warm-up and flush.
+  [[nodiscard]] bool BesidePiece(size_t i) const {
+    if (overlap_ == P2pOverlap::kAll) return true;
+    return overlap_ == P2pOverlap::kSteady && i + 1 < schedule_.size() && IsForward(i) != IsForward(i + 1);
+  }
+  // What Megatron-LM does between pieces whose messages run beside none: it sends and receives (in the steady phase without any
+  // overlap, for a forward and a backward at once), and waits for both.
+  void Exchange(size_t i) {
+    const bool more = i + 1 < schedule_.size();
+    const bool host = overlap_ == P2pOverlap::kNone;
+    if (host && InTurns(i)) return;  // its backward comes first
+    if (held_output_ != kNoBuffer) SendHeld();
+    if (more) Post(schedule_[i + 1]);
+    if (host && InTurns(i + 1)) Post(schedule_[i + 2]);
+    AwaitSent(true);
+    AwaitSent(false);
+    if (host) env_.writer.Synchronize();
+  }
+  void SendHeld() {
+    env_.writer.SetPhase(Phase::kForward);
+    const int64_t to = Neighbour(held_work_, +1);
+    const BufferId output = std::exchange(held_output_, kNoBuffer);
+    GiveUp(output, Send(to, UsesOf(held_work_).back(), "send forward", true), true);
+  }
+
   static PieceKind KindOf(WorkKind kind) {
     switch (kind) {
       case WorkKind::kForward: return PieceKind::kForward;
@@ -114,6 +157,11 @@ class StageWriter {
     AwaitPass();
     if (const int64_t to = Neighbour(work, +1); to >= 0) {
       const BufferId output = runner_.TakeOutput(work.micro_batch, uses.back());
+      if (overlap_ == P2pOverlap::kNone) {  // sent by Exchange
+        held_work_ = work;
+        held_output_ = output;
+        return;
+      }
       const Event sent = Send(to, uses.back(), "send forward", true);
       if (env_.scenario.training.runtime == Runtime::kMegatron) {
         GiveUp(output, sent, true);
@@ -259,6 +307,10 @@ class StageWriter {
   int64_t per_chunk_;
   bool ahead_;
   bool sends_waited_;               // one by one
+  P2pOverlap overlap_;
+  bool steady_;
+  StageWork held_work_{};           // whose output waits to be sent together with a gradient
+  BufferId held_output_ = kNoBuffer;
   bool synchronous_;                // the host waits for every transfer
   int64_t parts_;                   // of an activation, each sent by one tensor-parallel rank
   bool timed_;                      // ... and for every pass

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 namespace simulate {
 
@@ -47,6 +48,12 @@ enum class PipelineScheduleKind : uint8_t { kGpipe, k1F1B, kInterleaved1F1B, kZe
 // Alpha's scaling: `balanced`). What counts as a block may be alone in a chunk.
 enum class PipelinePartition : uint8_t { kBlocks, kEmbedding, kHead, kEnds, kLayers, kParameters };
 
+// Which messages of an interleaved pipeline run beside the pieces: none, every piece is followed by its messages and the host
+// waits for them (Megatron-LM until May 2023, commit f9283c5); those of the steady phase, while a piece of the warm-up or of the
+// flush is followed by its messages on the device (overlap_p2p_comm); or all of them (overlap_p2p_comm_warmup_flush, commit
+// 4295be1, off by default; Llama 3, section 3.3.2).
+enum class P2pOverlap : uint8_t { kNone, kSteady, kAll };
+
 struct PipelineSpec {
   int64_t stages = 1;
   PipelineScheduleKind schedule = PipelineScheduleKind::k1F1B;
@@ -55,6 +62,7 @@ struct PipelineSpec {
   PipelinePartition partition = PipelinePartition::kBlocks;
   int64_t first_stage_layers = -1;          // blocks on the first stage, over all of its chunks, and on the last
   int64_t last_stage_layers = -1;           // (Megatron-LM's --decoder-{first,last}-pipeline-num-layers); -1: as many as fall to it
+  std::optional<P2pOverlap> overlap_p2p;    // none given: kSteady under Megatron's runtime, kAll elsewhere
   bool scatter_gather = true;               // Megatron runtime: a tensor-parallel rank sends its part, receivers gather
   int64_t kept_outputs = 0;                 // micro-batches whose logits the engine's buffers still name after their loss
 };

@@ -214,6 +214,44 @@ TEST_CASE("what was sent is given back when the host waits for it, or with recor
   CHECK(MemoryOf(waited).at_begin == MemoryOf(waited).at_end);
 }
 
+TEST_CASE("an interleaved pipeline's messages beside its pieces: all, those of the steady phase, none") {
+  Scenario s = TinyGpt(2, 4);
+  s.training.runtime = Runtime::kMegatron;
+  s.parallelism.pipeline = {.stages = 2, .schedule = PipelineScheduleKind::kInterleaved1F1B, .virtual_stages = 2};
+  s.training.gradient_accumulation_steps = 4;
+  const auto built = [&](std::optional<P2pOverlap> overlap) {
+    s.parallelism.pipeline.overlap_p2p = overlap;
+    return BuildProgram(s);
+  };
+  // Of forwards, in the order of the host: R asks for an input, S sends an output (or has the loss).
+  const auto order = [](const Program& program) {
+    std::string letters;
+    for (const Instruction& i : program.programs[1].instructions) {
+      if (!IsLaunch(i.kind)) continue;
+      const std::string& name = program.names[i.name];
+      if (name == "receive forward") letters += 'R';
+      if (name == "send forward" || name == "loss") letters += 'S';
+    }
+    return letters;
+  };
+  const Program all = built(P2pOverlap::kAll), steady = built(P2pOverlap::kSteady), none = built(P2pOverlap::kNone);
+  // Stage 1 warms up with (v-1) p = 2 forwards: the next one's input is asked for before this one's output goes, or after.
+  CHECK(order(all).substr(0, 5) == "RRSRS");
+  CHECK(order(steady).substr(0, 4) == "RSRS");
+  CHECK(order(none).substr(0, 4) == "RSRS");
+  // Whatever the order, the same messages. Without overlap the host waits after every piece but the steady phase's forwards:
+  // stage 0 has 4 + 4 forwards and backwards in warm-up and flush, and 4 in turns.
+  for (const char* name : {"send forward", "receive forward", "send backward", "receive backward"}) {
+    for (const size_t stage : {size_t{0}, size_t{1}}) {
+      CHECK(CountNamed(steady, name, stage) == CountNamed(all, name, stage));
+      CHECK(CountNamed(none, name, stage) == CountNamed(all, name, stage));
+    }
+  }
+  CHECK(CountKind(all, InstructionKind::kHostWait) == 0);
+  CHECK(CountKind(none, InstructionKind::kHostWait) == 12);
+  CHECK(built(std::nullopt).programs[0].instructions.size() == steady.programs[0].instructions.size());
+}
+
 TEST_CASE("what the host waits for") {
   const auto waits = [](const Scenario& s) { return CountKind(BuildProgram(s), InstructionKind::kHostWait); };
   // 1F1B under Megatron: after the transfers before each of 3 forwards and 3 backwards; torch's pipelining never.

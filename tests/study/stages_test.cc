@@ -37,5 +37,22 @@ TEST_CASE("a stage of the embedding alone stands still, and lets the others work
   CHECK(played.stages[3].bubble == Approx(1.0 - 80.0 / 88.0).margin(0.02));
 }
 
+TEST_CASE("the less of a pipeline's messages overlaps, the longer it takes") {
+  const auto time = [](const char* overlap) {  // a node a stage, so that messages cross the network
+    return Simulate(Load(std::string("model: {model_type: llama, hidden_size: 8192, intermediate_size: 28672, num_attention_heads: 64,\n"
+                                     "        num_key_value_heads: 8, vocab_size: 32000, num_hidden_layers: 16}\n"
+                                     "cluster: {hardware: dgx-h100, gpus: 32}\n"
+                                     "training: {micro_batch_size: 1, sequence_length: 4096, gradient_accumulation_steps: 8, precision: bf16,\n"
+                                     "           runtime: megatron}\n"
+                                     "parallelism: {tensor: 8, sequence_parallel: true,\n"
+                                     "              pipeline: {stages: 4, virtual_stages: 4, overlap_p2p: ") + overlap + "}}\n")
+                        .points[0])
+        .report.step_time;
+  };
+  const Seconds all = time("all"), steady = time("steady");
+  CHECK(all < steady);
+  CHECK(steady < time("none"));
+}
+
 }  // namespace
 }  // namespace simulate

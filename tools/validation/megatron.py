@@ -93,8 +93,8 @@ grows with the gradients that a node sends (0.034 s/GB on 128 and 256 GPUs, whic
 
 # What Megatron-LM did in fp16 until August and September 2022 (commits 77efccc and 07916bf).
 BEFORE_AUGUST_2022 = {"training.host_waits": "passes", "training.fused_accumulation": False}
-# PyTorch before TORCH_NCCL_AVOID_RECORD_STREAMS (2.1, 2023).
-OLD_PYTORCH = {"training.record_streams": True}
+# PyTorch before TORCH_NCCL_AVOID_RECORD_STREAMS (2.1, 2023), Megatron-LM before overlap_p2p_comm (commit f9283c5, May 2023).
+BEFORE_2023 = {"training.record_streams": True, "parallelism.pipeline.overlap_p2p": "none"}
 EARLY = """\
 Megatron-LM's timers waited for the device around every pass (until commit 77efccc, August 2022), and its products of fp16
 weight gradients did not add into the gradient buffer yet (07916bf, September 2022)."""
@@ -163,7 +163,7 @@ def KorthikantiRow(row):
         "cluster.hardware": "dgx-a100-80gb", "training.precision": MEGATRON_FP16, "training.dropout": 0.1,
         "training.activation_checkpointing": row["recompute"] or recompute, "training.attention": "eager"})
     settings["training.host_waits"] = "passes"
-    settings.update(OLD_PYTORCH)
+    settings.update(BEFORE_2023)
     if per_layer:
         note = f"forward {row['value']} ms, backward {row['second_value']} ms"
         return Row(row["id"], settings, {}, note, "times of one layer, not of a step", row["citation"])
@@ -218,7 +218,7 @@ def NarayananRow(row):
     if zero3:  # the paper is of April 2021, DeepSpeed then at 0.3.13
         settings["parallelism.data.zero3_implementation"] = "synchronous"
     else:
-        settings.update(BEFORE_AUGUST_2022 | OLD_PYTORCH)
+        settings.update(BEFORE_AUGUST_2022 | BEFORE_2023)
         settings["parallelism.async_tensor_all_reduce"] = False
     settings["training.norm_kernel"] = "apex"
     batch, seq, layers, hidden = (Int(row, key) for key in ("global_batch", "seq", "layers", "hidden"))
