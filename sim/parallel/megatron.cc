@@ -45,11 +45,14 @@ class Megatron : public DataParallel {
     buckets_ = BucketsByCopies(environment, sizes, {.first_bytes = cap, .bytes = cap});
     for (uint32_t b = 0; b < buckets_.size(); ++b) {
       int64_t elements = 0;
+      Bytes weights;
       for (const uint32_t parameter : buckets_[b]) {
         bucket_of_[parameter] = b;
         elements += all[parameter].elements;
+        weights += SizeOf(WeightType(all[parameter]), all[parameter].elements);
       }
       bucket_elements_.push_back(RoundUp(elements, Copies(b).size));
+      bucket_weights_.push_back(Bytes(RoundUp(weights.value(), Copies(b).size)));
     }
     reduced_.resize(buckets_.size());
     gathered_.resize(buckets_.size());
@@ -210,12 +213,15 @@ class Megatron : public DataParallel {
                                                distributed_ ? "gradient reduce_scatter" : "gradient all_reduce", call);
   }
 
+  // Transformer Engine's fp8 weights are gathered as they are (fp8_param_gather, which NeMo and Megatron-Bridge set).
+  [[nodiscard]] DType WeightType(const ParameterInfo& parameter) const {
+    return precision().fp8_matmuls && parameter.block && parameter.of_product ? DType::kFp8 : precision().parameters;
+  }
   void GatherWeights(size_t bucket) {
     const Channel& copies = Copies(bucket);
     if (copies.size == 1) return;
     const CollectiveCall call{.op = CollectiveOp::kAllGather, .communicator = copies.communicator,
-                              .bytes = SizeOf(precision().parameters, bucket_elements_[bucket]),
-                              .dtype = precision().parameters};
+                              .bytes = bucket_weights_[bucket], .dtype = precision().parameters};
     gathered_[bucket] = writer().CollectiveFrom(wires_.compute, copies.stream, "weight all_gather", call);
   }
 
@@ -224,6 +230,7 @@ class Megatron : public DataParallel {
   std::vector<std::vector<uint32_t>> buckets_;
   std::vector<uint32_t> bucket_of_;
   std::vector<int64_t> bucket_elements_;
+  std::vector<Bytes> bucket_weights_;  // as they are gathered
   std::vector<size_t> arrived_;
   std::vector<TaskRef> reduced_;
   std::vector<TaskRef> gathered_;
