@@ -165,7 +165,9 @@ class Checker {
       Diagnostic& d = Error("a pipeline cannot have more stages than layers", "parallelism.pipeline.stages");
       d.label = absl::StrCat(Layers(), " layers", ends == 0 ? "" : ends == 1 ? " and one end" : " and two ends", " cannot fill ", least, " stages");
       NoteModel(d, "num_hidden_layers", "the number of layers is set here");
-      if (ends == 0 && Layers() + 2 >= least) d.help.emplace_back("`parallelism.pipeline.partition: ends` gives the embedding and the head chunks of their own");
+      if (ends == 0 && Layers() + 2 >= least) {
+        d.help.emplace_back("`parallelism.pipeline.partition: ends` gives the embedding and the head chunks of their own");
+      }
     } else if (Layers() % chunks != 0 && !p.uneven && by == PipelinePartition::kBlocks) {
       Diagnostic& d = Error("pipeline stages must divide the number of layers", "parallelism.pipeline.stages");
       d.label = absl::StrCat(Layers(), " layers cannot be split ", chunks, " ways");
@@ -190,7 +192,8 @@ class Checker {
     const std::string any = p.first_stage_layers >= 0 ? first : last;
     const bool folded = p.schedule == PipelineScheduleKind::kZeroBubbleV || p.schedule == PipelineScheduleKind::kDualPipe;
     if (p.partition != PipelinePartition::kBlocks) {
-      Note(Error("outer stages of a size of their own need the partition `blocks`", any), "parallelism.pipeline.partition", "the partition is set here");
+      Note(Error("outer stages of a size of their own need the partition `blocks`", any), "parallelism.pipeline.partition",
+           "the partition is set here");
     }
     if (folded) {
       Note(Error("outer stages of a size of their own are for schedules that go from the first stage to the last", any),

@@ -54,6 +54,19 @@ void AddTransformerEngineCasts(const LayerBuilder& b, const std::string& name, c
   op.backward_workspace = SizeOf(DType::kFp8, 2 * y.elements() + (normalized ? x.elements() : 0));
 }
 
+// What precedes an fp8 product and its gradients' products.
+void AddCasts(const LayerBuilder& b, const std::string& name, const Value& x, const Value& y, int64_t weights, bool normalized, Operator& op) {
+  if (b.numerics().megatron) {
+    AddTransformerEngineCasts(b, name, x, y, normalized, op);
+    return;
+  }
+  AddFp8Casts(b, name + ".input", x.elements(), op.forward);
+  AddFp8Casts(b, name + ".weight", weights, op.forward);
+  AddFp8Casts(b, name + ".gradient", y.elements(), op.backward);
+  op.forward_workspace = SizeOf(DType::kFp8, x.elements() + weights);
+  op.backward_workspace = SizeOf(DType::kFp8, y.elements());
+}
+
 // The last operator, a product, keeps an fp8 copy of its input instead of the input.
 void KeepQuantized(LayerBuilder& b, const std::string& name, const Value& x) {
   const Value copy = b.NewTensor(name + ".input_fp8", x.rows, x.columns, DType::kFp8, false);
@@ -166,15 +179,7 @@ Value Product(LayerBuilder& b, const std::string& name, const Value& input, int6
   const GemmShape data{groups, rows, in, out_features, GemmPass::kDataGradient};
   GemmShape gradient{groups, out_features, in, rows, GemmPass::kWeightGradient};
   if (n.main_gradients) gradient.added_to = SizeOf(*n.main_gradients, 1).value();
-  if (n.fp8 && n.megatron) {
-    AddTransformerEngineCasts(b, name, x, y, options.normalized, op);
-  } else if (n.fp8) {
-    AddFp8Casts(b, name + ".input", x.elements(), op.forward);
-    AddFp8Casts(b, name + ".weight", groups * in * out_features, op.forward);
-    AddFp8Casts(b, name + ".gradient", y.elements(), op.backward);
-    op.forward_workspace = SizeOf(DType::kFp8, x.elements() + groups * in * out_features);
-    op.backward_workspace = SizeOf(DType::kFp8, y.elements());
-  }
+  if (n.fp8) AddCasts(b, name, x, y, groups * in * out_features, options.normalized, op);
   op.forward.push_back(GemmKernel(name, forward, n, HostCall::kOperator));
   Kernel of_input = GemmKernel(name + ".data_gradient", data, n, HostCall::kAutogradNode);
   Kernel of_weight = ParameterGradient(GemmKernel(name + ".weight_gradient", gradient, n, HostCall::kOperator));
