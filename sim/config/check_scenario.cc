@@ -80,6 +80,7 @@ class Checker {
       Note(d, "cluster.hardware", absl::StrCat("a node of `", h.name, "` has ", per_node));
       const int64_t below = s_.gpus / per_node * per_node;
       d.help.push_back(absl::StrCat("the nearest counts are ", below, " and ", below + per_node));
+      if (rack) d.help.emplace_back("`cluster.gpus_per_node: 64` gives the job so many of each");
     }
     const ClusterProblem problem = CheckClusterSize(h, s_.gpus);
     if (problem.message.empty()) return;

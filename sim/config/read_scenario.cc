@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "absl/strings/str_cat.h"
 #include "sim/config/check_scenario.h"
 #include "sim/config/read_cluster.h"
 #include "sim/config/read_model.h"
@@ -54,6 +55,22 @@ bool ReadHardware(ValueReader& value, FileLoader& loader, HardwareCache* cache, 
   return ok;
 }
 
+// A job that gets a part of every node: as many accelerators, with their share of the network interfaces.
+void UsePart(ValueReader& value, HardwareSpec* hardware) {
+  NodeSpec& node = hardware->node;
+  int64_t part = 0;
+  if (!value.ReadInteger(1, kMaxGpus, &part) || node.accelerators == 0 || part == node.accelerators) return;
+  if (part > node.accelerators || node.topology != NodeTopology::kSwitch) {
+    Diagnostic& d = value.diagnostics().Error(part > node.accelerators ? "a node does not have so many accelerators"
+                                                                       : "only a node whose accelerators a switch joins can be used in part",
+                                              value.node().where);
+    d.label = absl::StrCat("a node of `", hardware->name, "` has ", node.accelerators);
+    return;
+  }
+  node.nics = DivCeil(node.nics * part, node.accelerators);
+  node.accelerators = part;
+}
+
 bool ReadNamedModel(ValueReader& value, FileLoader& loader, ModelSpec* out, KeyLocations* where) {
   return loader.Follow(value, "models", [&](ValueReader& m) {
     const std::string name = FileLoader::NameOf(m.node());
@@ -75,6 +92,7 @@ bool ReadScenario(const Node& tree, FileLoader& loader, HardwareCache* cache, Sc
     map.Map("cluster", [&](MapReader& cluster) {
       cluster.Value("hardware", [&](ValueReader& v) { ReadHardware(v, loader, cache, &out->hardware); }, true);
       cluster.Integer("gpus", 1, kMaxGpus, &out->gpus, true);
+      cluster.Value("gpus_per_node", [&](ValueReader& v) { UsePart(v, &out->hardware); });
     }, true);
     // Where the model is unknown, two sequences are as good as one.
     const bool encoder_decoder = !model_ok || out->model.family == ModelFamily::kT5;

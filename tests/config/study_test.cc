@@ -44,6 +44,17 @@ TEST_CASE("several swept keys make a grid, the first varies slowest") {
   CHECK(study.points[3].settings == std::vector<Setting>{{"cluster.gpus", "16"}, {"training.micro_batch_size", "1"}});
 }
 
+TEST_CASE("a job may get a part of every node, with its share of the network interfaces") {
+  // 12 of nodes of 8 do not fit; of 6 each, two nodes with 6 interfaces.
+  const Study study = Load(kBase, {{"cluster.gpus", "12"}, {"cluster.gpus_per_node", "6"}});
+  CHECK(study.points[0].hardware.node.accelerators == 6);
+  CHECK(study.points[0].hardware.node.nics == 6);
+  // Another point of the same hardware keeps all of them.
+  const Study swept = Load(kBase + "sweep: {cluster.gpus_per_node: [4, 8]}\n");
+  CHECK(swept.points[0].hardware.node.accelerators == 4);
+  CHECK(swept.points[1].hardware.node.accelerators == 8);
+}
+
 TEST_CASE("keys separated by commas are swept together, and values may be mappings") {
   const Study study = Load(kBase +
                            "sweep:\n  model, training.precision: [[gpt-tiny, fp32], [moe-tiny, bf16]]\n"

@@ -31,6 +31,15 @@ def EndsCount(row):
     return {} if Divides(row) else {"parallelism__pipeline__partition": "ends"}
 
 
+def Segment(row):
+    """GB200: the launcher (dgxc-benchmarking cli/llmb-run/CHANGELOG.md, SBATCH_SEGMENT_SIZE) takes of each NVL72 the greatest
+    divisor of the number of nodes of 4 GPUs that fits its 18; Megatron-Bridge's 128 GB200 run with --segment=16, too."""
+    nodes = Int(row, "gpus") // 4
+    if nodes <= 18:
+        return {}
+    return {"cluster.gpus_per_node": 4 * max(n for n in range(1, 19) if nodes % n == 0)}
+
+
 # ---- DGX Cloud ----------------------------------------------------------------------------------------------------
 
 def DgxcExclusion(row):
@@ -57,6 +66,8 @@ def DgxcRow(row):
         "cluster.hardware": "dgx-h100" if row["accelerator"].startswith("H100") else "gb200-nvl72",
         "training.precision": Precision(row), "training.activation_checkpointing": "none",
         "training.attention": "flash", "training.dropout": 0, "training.transformer_engine": True})
+    if row["accelerator"].startswith("GB200"):
+        settings.update(Segment(row))
     if row["tp"] != "1" and not row["experts"]:
         settings["parallelism.tensor_overlap"] = True
     return Row(row["id"], settings, expect, note, exclude, source)
@@ -112,6 +123,8 @@ def BridgeRow(row):
         "training.transformer_engine": True})
     if row["tp"] != "1":
         settings["parallelism.tensor_overlap"] = True  # COMM_OVERLAP_CONFIG_MAP of its performance recipes
+    if row["accelerator"] == "GB200":
+        settings.update(Segment(row))
     if release >= "26.02":
         settings["training.expandable_segments"] = True
     step = Int(row, "global_batch") * Int(row, "seq") / (rate * Int(row, "gpus"))
