@@ -83,6 +83,10 @@ void ReadCalibration(MapReader& r, Calibration* c) {
     m.Duration("reaction", &c->power.reaction);
     ReadCost(m, "spread", &c->power.spread);
     ReadCost(m, "shared", &c->power.shared);
+    ReadCost(m, "slope", &c->power.slope);
+    ReadShare(m, "free", &c->power.free);
+    ReadShare(m, "share", &c->power.share);
+    m.Duration("rest", &c->power.rest);
   });
   r.Map("contention", [&](MapReader& m) {
     ReadCost(m, "lost_waves", &c->contention.lost_waves);

@@ -8,6 +8,7 @@
 #include "sim/kernel/contention.h"
 #include "sim/kernel/gemm.h"
 #include "sim/kernel/memory_bound.h"
+#include "sim/kernel/power.h"
 #include "sim/kernel/recorded.h"
 #include "sim/kernel/variation.h"
 
@@ -25,9 +26,19 @@ Seconds KernelTime(const KernelWork& work, const AcceleratorSpec& accelerator) {
   return {};
 }
 
-KernelModel::KernelModel(AcceleratorSpec accelerator, int64_t chips, HostSide host)
+KernelModel::KernelModel(AcceleratorSpec accelerator, int64_t chips, HostSide host, std::optional<double> products)
     : accelerator_(std::move(accelerator)), host_(host),
-      slowest_chip_(1.0 + accelerator_.calibration.power.spread * ExpectedLargest(chips)) {}
+      slowest_chip_(1.0 + accelerator_.calibration.power.spread * ExpectedLargest(chips)) {
+  if (accelerator_.calibration.power.slope > 0.0) products_ = products;
+}
+
+// Products and attention share the clock that a step's power leaves them.
+Seconds KernelModel::UnderLoad(const KernelWork& work) const {
+  const PowerCalibration& power = accelerator_.calibration.power;
+  const Seconds alone = KernelTime(work, accelerator_);
+  if (work.kind == KernelKind::kAttention) return (products_ ? ClockLoss(*products_, power) : 1.0 + power.shared) * alone;
+  return work.kind == KernelKind::kGemm && products_ ? InStep(alone, *products_, power) : alone;
+}
 
 KernelCost KernelModel::Cost(const KernelWork& work) const {
   const Calibration& c = accelerator_.calibration;
@@ -38,10 +49,8 @@ KernelCost KernelModel::Cost(const KernelWork& work) const {
   }
   // Nobody says that it was recorded on this very part.
   if (work.kind == KernelKind::kRecorded) return {KernelTime(work, accelerator_), Confidence::kCoarse};
-  // Attention shares the clock that the products of a step leave it (power.h); the slowest chip sets the pace (variation.h).
-  const double clock = work.kind == KernelKind::kAttention ? 1.0 + c.power.shared : 1.0;
-  const double pace = work.kind == KernelKind::kMemory ? 1.0 : slowest_chip_;
-  return {c.launch_gap + pace * clock * KernelTime(work, accelerator_), c.confidence};
+  const double pace = work.kind == KernelKind::kMemory ? 1.0 : slowest_chip_;  // variation.h
+  return {c.launch_gap + pace * UnderLoad(work), c.confidence};
 }
 
 Slowdown KernelModel::Beside(const KernelWork& work, const CollectivePressure& pressure) const {

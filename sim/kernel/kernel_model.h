@@ -4,6 +4,8 @@
 // memory_bound.h and contention.h. Constants come from AcceleratorSpec::calibration alone.
 #pragma once
 
+#include <optional>
+
 #include "sim/base/confidence.h"
 #include "sim/base/units.h"
 #include "sim/spec/accelerator.h"
@@ -40,16 +42,20 @@ struct HostSide {
 
 class KernelModel {
  public:
-  // `chips` that keep step with each other: the slowest of them sets the pace (variation.h).
-  explicit KernelModel(AcceleratorSpec accelerator, int64_t chips = 1, HostSide host = {});
+  // `chips` that keep step with each other: the slowest of them sets the pace (variation.h). `products`: the share of the time
+  // that products and attention have (power.h); none: as where the constants were measured.
+  explicit KernelModel(AcceleratorSpec accelerator, int64_t chips = 1, HostSide host = {}, std::optional<double> products = {});
   [[nodiscard]] KernelCost Cost(const KernelWork& work) const;
   [[nodiscard]] Slowdown Beside(const KernelWork& work, const CollectivePressure& pressure) const;
   [[nodiscard]] const AcceleratorSpec& accelerator() const { return accelerator_; }
 
  private:
+  [[nodiscard]] Seconds UnderLoad(const KernelWork& work) const;
+
   AcceleratorSpec accelerator_;
   HostSide host_;
   double slowest_chip_ = 1.0;
+  std::optional<double> products_;
 };
 
 }  // namespace simulate

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "sim/config/read_cluster.h"
 #include "sim/kernel/host_side.h"
+#include "sim/study/products_share.h"
 
 namespace simulate {
 
@@ -47,7 +48,7 @@ ReplayedTrace ReplayTrace(TraceProgram trace, const HardwareSpec& hardware, bool
   const AcceleratorSpec accelerator = AcceleratorOf(result.scenario);
   const int64_t ranks = trace.program.world_size();
   const Topology topology(hardware, ranks);
-  const KernelModel kernels(accelerator, ranks, HostSideOf(hardware.node));
+  const KernelModel kernels = KernelsInStep(trace.program, accelerator, ranks, HostSideOf(hardware.node));
   const HostModel host(trace.own ? accelerator.host : HostCalibration{}, trace.context.runtime);
   const CollectiveModel collectives(hardware, topology);
   const Machine machine{topology, kernels, host, collectives, accelerator.memory};

@@ -9,6 +9,7 @@
 #include "sim/report/advise.h"
 #include "sim/study/parallel_for.h"
 #include "sim/study/predict.h"
+#include "sim/study/products_share.h"
 
 namespace simulate {
 
@@ -104,7 +105,7 @@ Simulation Simulate(const Scenario& scenario, const SimulationOptions& options) 
   const AcceleratorSpec accelerator = AcceleratorOf(scenario);
   const std::vector<LinkChange> changes = LinkChanges(scenario.perturb);
   const Topology topology(scenario.hardware, scenario.gpus, changes);
-  const KernelModel kernels(accelerator, scenario.gpus, HostSideOf(scenario.hardware.node));
+  const KernelModel kernels = KernelsInStep(result.program, accelerator, scenario.gpus, HostSideOf(scenario.hardware.node));
   const HostModel host(accelerator.host, scenario.training.runtime);
   const CollectiveModel collectives(scenario.hardware, topology);
   const Machine machine{topology, kernels, host, collectives, accelerator.memory};

@@ -3,6 +3,7 @@
 
 #include "sim/kernel/attention.h"
 #include "sim/kernel/host_model.h"
+#include "sim/kernel/kernel_model.h"
 #include "sim/kernel/memory_bound.h"
 #include "sim/kernel/power.h"
 
@@ -76,9 +77,45 @@ TEST_CASE("log-softmax makes four passes, and a strided operand costs a sector p
 }
 
 TEST_CASE("half of the droop has come when a product lasts as long as the regulator takes", "[kernel]") {
-  const PowerCalibration power{0.4, Microseconds(100), 0.0, 0.0};
+  const PowerCalibration power{.droop = 0.4, .reaction = Microseconds(100)};
   CHECK(UnderPowerLimit(Microseconds(100), power).value() == Approx(120e-6));
   CHECK(UnderPowerLimit(Seconds(1), power).value() == Approx(1.4).epsilon(1e-3));
+}
+
+TEST_CASE("in a step a product's clock follows the share that products have of it", "[kernel]") {
+  // Measured in a loop with pauses of 100 us: a product of 300 us had 0.75 of the time, where the clock loses 0.3 x (0.75 - 0.4).
+  const PowerCalibration measured{.slope = 0.3, .free = 0.4, .rest = Microseconds(100)};
+  CHECK(ClockLoss(0.2, measured) == 1.0);
+  CHECK(ClockLoss(0.9, measured) == Approx(1.15));
+  CHECK(InStep(Microseconds(300), 0.75, measured).value() == Approx(300e-6));
+  CHECK(InStep(Microseconds(300), 0.2, measured).value() == Approx(300e-6 / 1.105));
+  CHECK(InStep(Microseconds(300), 0.9, measured).value() == Approx(300e-6 * 1.15 / 1.105));
+  // Short ones were measured at the full clock.
+  CHECK(InStep(Microseconds(20), 0.9, measured).value() == Approx(20e-6 * 1.15));
+  // Found on steps in which products had 0.8.
+  const PowerCalibration found{.slope = 0.3, .free = 0.4, .share = 0.8};
+  CHECK(InStep(Microseconds(300), 0.8, found).value() == Approx(300e-6));
+}
+
+TEST_CASE("the share of products moves products and attention, and nothing else", "[kernel]") {
+  AcceleratorSpec a = Round();
+  a.calibration.power = {.slope = 0.3, .free = 0.4, .share = 0.3};
+  const KernelModel alone(a), busy(a, 1, {}, 0.9), idle(a, 1, {}, 0.1);
+  KernelWork product, attention;
+  product.kind = KernelKind::kGemm;
+  product.gemm = {.m = 4096, .n = 4096, .k = 4096};
+  attention.kind = KernelKind::kAttention;
+  attention.attention = Square(1024, true, false);
+  for (const KernelWork& w : {product, attention}) {
+    const double t = alone.Cost(w).time.value();
+    CHECK(busy.Cost(w).time.value() == Approx(t * 1.15));
+    CHECK(idle.Cost(w).time.value() == Approx(t));
+  }
+  const KernelWork copy = Memory(MemoryAccess::kElementwise, 1 << 12, 1 << 12, 1 << 25, 1 << 25);
+  CHECK(busy.Cost(copy).time.value() == alone.Cost(copy).time.value());
+  // Where no slope is known the share says nothing.
+  a.calibration.power = {};
+  CHECK(KernelModel(a, 1, {}, 0.9).Cost(product).time.value() == KernelModel(a).Cost(product).time.value());
 }
 
 TEST_CASE("what a runtime spares the host", "[kernel]") {
