@@ -282,6 +282,9 @@ class Checker {
       }
     }
     Ring();
+    if (s_.training.use_cache && s_.model.latent_attention.kv_lora_rank > 0) {
+      Error("what a latent attention keeps in past_key_values is not modelled", "training.use_cache");
+    }
     if (layout().tensor_overlap && !layout().sequence_parallel) {
       Diagnostic& d = Error("what overlaps with products are the gathers and scatters of sequence parallelism", "parallelism.tensor_overlap");
       d.help.push_back("add `sequence_parallel: true`");

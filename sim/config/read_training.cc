@@ -325,6 +325,7 @@ bool ReadTraining(ValueReader& value, bool encoder_decoder, TrainingSpec* out, i
                         &out->host_waits);
     map.Optional("transformer_engine", &out->transformer_engine);
     map.Optional("traced_kernels", &out->traced_kernels);
+    map.Optional("use_cache", &out->use_cache);
     map.Number("tokens", 0, 1e18, &out->tokens);
   });
 }

@@ -64,6 +64,12 @@ Value GatherAndAttend(LayerBuilder& b, const LayerPlan& plan, const AttentionDim
 
 }  // namespace
 
+void KeepKeysAndValues(LayerBuilder& b, const LayerPlan& plan, const Value& keys, const Value& values) {
+  if (!plan.training.use_cache) return;
+  b.tensor(keys).in_output = true;
+  b.tensor(values).in_output = true;
+}
+
 Value CoreAttention(LayerBuilder& b, const LayerPlan& plan, AttentionDims d, const Value& q, const Value& k, const Value& v) {
   const ContextImplementation how = plan.slice.context_implementation;
   const bool heads = plan.slice.context > 1 && how == ContextImplementation::kAllToAll;

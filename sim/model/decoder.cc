@@ -6,6 +6,7 @@ namespace {
 
 struct Heads {
   Value q, k, v;
+  Value values;  // whose storage holds v: v itself, or the packed projection that it is a view of
 };
 
 // A norm of every head's row of head_dim numbers, one weight for all heads (Qwen 3, OLMo 2 has one per column).
@@ -40,11 +41,11 @@ Heads Project(LayerBuilder& b, const LayerPlan& plan, const Value& x, const Valu
   if (fused) {
     h.q = Linear(b, "qkv", x, q_out + 2 * kv_out, options);
     KeepUngathered(b, plan, local, x);
-    h.k = h.v = h.q;
+    h.k = h.v = h.values = h.q;
   } else {
     h.q = Linear(b, "q", x, q_out, options);
     h.k = Linear(b, "k", x, kv_out, options);
-    h.v = Linear(b, "v", x, kv_out, options);
+    h.v = h.values = Linear(b, "v", x, kv_out, options);
   }
   if (plan.spec.qk_norm) {
     h.q = HeadNorm(b, plan, "q_norm", h.q);
@@ -55,13 +56,13 @@ Heads Project(LayerBuilder& b, const LayerPlan& plan, const Value& x, const Valu
     const RotaryImplementation how = plan.rotary();
     if (fused && how == RotaryImplementation::kFused) {
       const double rotated = static_cast<double>(q_out + kv_out) / static_cast<double>(q_out + 2 * kv_out);
-      h.q = h.k = h.v = Rotary(b, "rotary", h.q, how, share * rotated);
+      h.q = h.k = h.v = h.values = Rotary(b, "rotary", h.q, how, share * rotated);
       if (plan.megatron()) CopyGroupedHeads(b, h.q, q_out, plan.training.transformer_engine ? kv_out : 0, plan);
       return h;
     }
     if (fused) {
       const PackedViews views = ViewPacked(b, h.q, q_out, kv_out);
-      h = {views.q, views.k, views.v};
+      h = {views.q, views.k, views.v, h.values};
     }
     h.q = Rotary(b, "q_rotary", h.q, how, share);
     h.k = Rotary(b, "k_rotary", h.k, how, share);
@@ -77,6 +78,7 @@ Value SelfAttention(LayerBuilder& b, const LayerPlan& plan, const Value& x) {
   d.query_heads = plan.heads();
   d.key_value_heads = plan.key_value_heads();
   d.head_dim = plan.head_dim();
+  KeepKeysAndValues(b, plan, h.k, h.values);
   const Value out = CoreAttention(b, plan, d, h.q, h.k, h.v);
   LinearOptions options;
   options.bias = plan.spec.attention_bias;

@@ -54,6 +54,8 @@ Value Normalize(LayerBuilder& b, const LayerPlan& plan, const std::string& name,
 Value FeedForward(LayerBuilder& b, const LayerPlan& plan, const Value& x, int64_t intermediate_size);
 // The same with experts (mixtral, deepseek_v3).
 Value ExpertFeedForward(LayerBuilder& b, const LayerPlan& plan, const Value& x);
+// training.use_cache: what past_key_values names.
+void KeepKeysAndValues(LayerBuilder& b, const LayerPlan& plan, const Value& keys, const Value& values);
 // Queries of this rank against the keys and values of the whole sequence. `dims`: heads and their widths; lengths are the plan's.
 Value CoreAttention(LayerBuilder& b, const LayerPlan& plan, AttentionDims dims, const Value& q, const Value& k, const Value& v);
 // DeepSeek's latent attention, from norm output to what is added to the residual stream.

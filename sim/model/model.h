@@ -37,6 +37,7 @@ struct Tensor {
   bool logits = false;          // reported as logits rather than activations
   bool differentiable = true;   // false: no gradient flows into it (tokens, masks, statistics)
   bool autocast_copy = false;   // a weight's 16-bit copy in autocast's cache, which lasts to the end of the forward
+  bool in_output = false;       // named by the model's output: what the forward made lasts until the micro-batch's backward is over
 };
 
 struct Parameter {

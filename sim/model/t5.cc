@@ -81,6 +81,7 @@ Value Attention(LayerBuilder& b, const Stack& stack, const std::string& prefix, 
   const Value q = Linear(b, "q", in, width);
   const Value k = Linear(b, "k", source, width);
   const Value v = Linear(b, "v", source, width);
+  if (stack.decoder) KeepKeysAndValues(b, plan, k, v);
   *bias_made = given_bias ? *given_bias : memory ? NoBias(b, stack) : PositionBias(b, stack);
   AttentionDims d;
   d.batch = plan.samples();

@@ -216,6 +216,11 @@ bool LayerRunner::KeepsOutput(const Layer& layer, uint32_t slot) const {
   return layer.operators[layer.loss_from].inputs[0] == slot;
 }
 
+// past_key_values: what the first forward made, not what a recomputation makes again.
+bool LayerRunner::StaysInOutput(const State& state, const Layer& layer, uint32_t slot) {
+  return !state.again && slot < layer.tensors.size() && layer.tensors[slot].in_output;
+}
+
 // Before the loss is computed the logits take the place of an earlier micro-batch's in the engine's or trainer's hands.
 void LayerRunner::DropOutputs(const Layer& layer, const LayerEvent& event) {
   if (event.backward || layer.loss_from == 0 || event.op != layer.loss_from) return;
@@ -258,6 +263,8 @@ void LayerRunner::Play(State& state, uint32_t use, const std::vector<LayerEvent>
         if (Slot(state, event.slot) == kNoBuffer) break;  // the gradient of an output that nobody used
         if (KeepsOutput(layer, event.slot)) {
           kept_outputs_.push_back(Slot(state, event.slot));
+        } else if (StaysInOutput(state, layer, event.slot)) {
+          state.in_output.push_back(Slot(state, event.slot));
         } else {
           writer.Free(Slot(state, event.slot));
         }
@@ -415,6 +422,7 @@ void LayerRunner::Backward(int64_t micro_batch, uint32_t use, bool split) {
   State& state = StateOf(micro_batch, use);
   if (Checkpointed(use)) {
     writer.SetPhase(Phase::kRecompute);
+    state.again = true;
     InputFromHost(state, use);
     writer.HostWork(HostCall::kModule, 2);
     Play(state, use, ForwardPlan(where.layer, RecomputeModeOf(env_.scenario.training)));
@@ -435,7 +443,12 @@ void LayerRunner::Backward(int64_t micro_batch, uint32_t use, bool split) {
   FreeAllBut(state, env_.model.layers[where.layer].after_backward);
   data_parallel_.AfterBackward(use);
   if (env_.scenario.training.host_waits == HostWaits::kLayers) writer.Synchronize();
-  if (use == env_.uses.front()) RunAfterBackward(micro_batch);
+  state.again = false;
+  if (use != env_.uses.front()) return;
+  RunAfterBackward(micro_batch);
+  for (const uint32_t each : env_.uses) {
+    for (const BufferId buffer : std::exchange(StateOf(micro_batch, each).in_output, {})) writer.Free(buffer);
+  }
 }
 
 void LayerRunner::FreeAllBut(State& state, const std::vector<Operator>& readers) {

@@ -70,6 +70,8 @@ class LayerRunner {
     std::vector<Deferred> deferred;             // until Weight
     std::vector<Deferred> held;                 // until the collective that they overlap has been issued
     bool on_host = false;                       // its checkpointed input is
+    bool again = false;                         // what runs was run before: a recomputation and the backward that follows it
+    std::vector<BufferId> in_output;            // what the model's output names
     TaskRef gathered_again;                     // the input that held products read
   };
   State& StateOf(int64_t micro_batch, uint32_t use);
@@ -101,6 +103,7 @@ class LayerRunner {
   void PlayEnterBackward(State& state, uint32_t use, const Operator& op);
   [[nodiscard]] bool KeepsOutput(const Layer& layer, uint32_t slot) const;
   [[nodiscard]] bool TrainerKeepsOutputs() const { return env_.scenario.training.loss_metrics > 0; }
+  [[nodiscard]] static bool StaysInOutput(const State& state, const Layer& layer, uint32_t slot);
   void DropOutputs(const Layer& layer, const LayerEvent& event);
   void InputToHost(State& state, uint32_t use);
   void InputFromHost(State& state, uint32_t use);

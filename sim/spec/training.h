@@ -90,6 +90,7 @@ struct TrainingSpec {
   LoraSpec lora;
   HostWaits host_waits = HostWaits::kNever;
   bool transformer_engine = false;          // the blocks' linear layers and attention are its modules: host time, workspaces
+  bool use_cache = false;                   // Transformers: decoders' keys and values stay in the model's output (past_key_values)
   bool traced_kernels = false;              // by a tracer that serializes them: Calibration::traced_gap between two
   bool expandable_segments = false;         // PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True
   bool record_streams = false;              // torch.distributed's interleaved messages hold their buffers by record_stream: parallel/pipeline.cc
