@@ -82,9 +82,9 @@ TEST_CASE("T5-11B's curve from 8 to 512 GPUs has the published shape") {
     const auto& base = first.try_emplace(sixteen ? "16" : "8", p.predicted, p.expected).first->second;
     const double shape = (p.predicted / base.first) / (p.expected / base.second) - 1.0;
     INFO(p.id << ": shape " << shape << ", level " << p.error);
-    CHECK(std::fabs(shape) <= 0.020);
-    CHECK(std::fabs(p.error) <= 0.065);
-    if (std::fabs(shape) <= 0.015) ++within;
+    CHECK(std::fabs(shape) <= 0.0125);
+    CHECK(std::fabs(p.error) <= 0.060);
+    if (std::fabs(shape) <= 0.010) ++within;
   }
   CHECK(points == 14);
   CHECK(within >= 13);
