@@ -85,7 +85,6 @@ void ReadCalibration(MapReader& r, Calibration* c) {
     ReadCost(m, "shared", &c->power.shared);
     ReadCost(m, "slope", &c->power.slope);
     ReadShare(m, "free", &c->power.free);
-    ReadShare(m, "share", &c->power.share);
     m.Duration("rest", &c->power.rest);
   });
   r.Map("contention", [&](MapReader& m) {

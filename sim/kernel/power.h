@@ -7,7 +7,7 @@
 // In a step the clock follows the power that products and the rest draw on average over some tens of milliseconds. With d the
 // share of the step's kernel time that products and attention take (idle time not counted), either takes
 //
-//   t'' = t' * clock(d) / clock(d'),   clock(d) = 1 + slope * max(0, d - free),   d' = t' / (t' + rest), or `share`
+//   t'' = t' * clock(d) / clock(d'),   clock(d) = 1 + slope * max(0, d - free),   d' = t' / (t' + rest)
 //
 // d' being the share where its constant was found. Measured on an H100: products of 0.18 to 1.4 ms between memory-bound kernels run at the
 // full clock below d = 0.40, and take 2.8 % longer at 0.5, 5.5 % at 0.6, 7.3 % at 0.68, 9 % at 0.7, 10 to 12 % at 0.8, whatever
@@ -35,7 +35,7 @@ namespace simulate {
 // A product's time in a step, from its time as measured by itself.
 [[nodiscard]] inline Seconds InStep(Seconds alone, double share, const PowerCalibration& power) {
   const double t = alone.value();
-  const double measured = power.share > 0.0 ? power.share : t / (t + power.rest.value() + 1e-15);
+  const double measured = t / (t + power.rest.value() + 1e-15);
   return Seconds(t * ClockLoss(share, power) / ClockLoss(measured, power));
 }
 

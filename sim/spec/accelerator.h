@@ -58,7 +58,6 @@ struct PowerCalibration {
   double shared = 0.0;              // how much longer attention takes in a step, at the clock that the products leave it
   double slope = 0.0;               // how much longer products and attention take per share of the time that they have, beyond `free`; 0: not known
   double free = 0.0;                // share of the time up to which products run at the full clock
-  double share = 0.0;               // that they had where the constants were found; 0: `rest` tells
   Seconds rest;                     // between repetitions of a product where the constants were measured
 };
 

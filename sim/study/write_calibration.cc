@@ -67,8 +67,7 @@ std::string WithCalibration(const std::string& old_text, const AcceleratorSpec& 
   absl::StrAppend(&out, "\ncalibration:\n  confidence: ", Name(c.confidence), "\n  source: \"", c.source, "\"\n  launch_gap: ", Us(c.launch_gap), "\n",
                   c.traced_gap.value() > 0 ? absl::StrCat("  traced_gap: ", Us(c.traced_gap), "\n") : "", GemmText(c.gemm), AttentionText(c), MemoryText(c.memory), "  power: {droop: ", Number(c.power.droop),
                   ", reaction: ", Us(c.power.reaction), ", shared: ", Number(c.power.shared), ", spread: ", Number(c.power.spread), ", slope: ", Number(c.power.slope),
-                  ", free: ", Number(c.power.free), c.power.share > 0 ? absl::StrCat(", share: ", Number(c.power.share)) : "",
-                  ", rest: ", Us(c.power.rest), "}\n  contention: {lost_waves: ", Number(c.contention.lost_waves),
+                  ", free: ", Number(c.power.free), ", rest: ", Us(c.power.rest), "}\n  contention: {lost_waves: ", Number(c.contention.lost_waves),
                   ", collective_by_memory: ", Number(c.contention.collective_by_memory),
                   ", collective_by_compute: ", Number(c.contention.collective_by_compute),
                   ", collective_by_indexing: ", Number(c.contention.collective_by_indexing), "}\n", HostText(a.host));

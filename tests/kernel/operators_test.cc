@@ -92,14 +92,11 @@ TEST_CASE("in a step a product's clock follows the share that products have of i
   CHECK(InStep(Microseconds(300), 0.9, measured).value() == Approx(300e-6 * 1.15 / 1.105));
   // Short ones were measured at the full clock.
   CHECK(InStep(Microseconds(20), 0.9, measured).value() == Approx(20e-6 * 1.15));
-  // Found on steps in which products had 0.8.
-  const PowerCalibration found{.slope = 0.3, .free = 0.4, .share = 0.8};
-  CHECK(InStep(Microseconds(300), 0.8, found).value() == Approx(300e-6));
 }
 
 TEST_CASE("the share of products moves products and attention, and nothing else", "[kernel]") {
   AcceleratorSpec a = Round();
-  a.calibration.power = {.slope = 0.3, .free = 0.4, .share = 0.3};
+  a.calibration.power = {.slope = 0.3, .free = 0.4, .rest = Seconds(1)};  // everything here was measured at the full clock
   const KernelModel alone(a), busy(a, 1, {}, 0.9), idle(a, 1, {}, 0.1);
   KernelWork product, attention;
   product.kind = KernelKind::kGemm;
