@@ -106,7 +106,7 @@ struct TrainingSpec {
   return training.checkpoint_early_stop.value_or(training.runtime != Runtime::kMegatron);
 }
 
-// Megatron-LM's default are the persistent kernels (since January 2022; --no-persist-layer-norm), its own or Transformer Engine's.
+// Megatron-LM's default are the persistent kernels (since October 2021, from PyTorch 1.11 on), Apex's or Transformer Engine's.
 [[nodiscard]] inline NormKernel NormKernelOf(const TrainingSpec& training) {
   return training.norm_kernel.value_or(training.runtime == Runtime::kMegatron ? NormKernel::kPersistent : NormKernel::kTorch);
 }

@@ -41,7 +41,8 @@ TEST_CASE("Megatron-LM joins the gate's projection and the other one") {
   const ModelSpec m = Llama(1, 1024, 8, 8, 2048);
   const auto products = [&] {
     std::vector<std::string> names;
-    for (const Operator& op : BuildModel(m, training).layers[1].operators)
+    const Model model = BuildModel(m, training);
+    for (const Operator& op : model.layers[1].operators)
       if (op.linear) names.push_back(op.name);
     return names;
   };
