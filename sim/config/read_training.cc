@@ -291,11 +291,8 @@ bool ReadTraining(ValueReader& value, bool encoder_decoder, TrainingSpec* out, i
     map.Enum<NormArithmetic>("norm_arithmetic",
                              {{"fp32", NormArithmetic::kFp32}, {"mixed", NormArithmetic::kMixed}, {"input", NormArithmetic::kInput}},
                              &out->norm_arithmetic);
-    if (NormKernel kernel{};
-        map.Enum<NormKernel>("norm_kernel",
-                             {{"torch", NormKernel::kTorch}, {"apex", NormKernel::kApex}, {"persistent", NormKernel::kPersistent}}, &kernel)) {
-      out->norm_kernel = kernel;
-    }
+    map.Enum<std::optional<NormKernel>>(
+        "norm_kernel", {{"torch", NormKernel::kTorch}, {"apex", NormKernel::kApex}, {"persistent", NormKernel::kPersistent}}, &out->norm_kernel);
     map.Optional("fused_permutation", &out->fused_permutation);
     map.Enum<RotaryImplementation>("rotary",
                                    {{"fused", RotaryImplementation::kFused},

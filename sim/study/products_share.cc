@@ -37,6 +37,7 @@ double ProductsShare(const Program& program, const KernelModel& kernels) {
 }
 
 KernelModel KernelsInStep(const Program& program, const AcceleratorSpec& accelerator, int64_t chips, const HostSide& host) {
+  if (accelerator.calibration.power.slope <= 0.0) return KernelModel(accelerator, chips, host);  // nothing would ask for the share
   return KernelModel(accelerator, chips, host, ProductsShare(program, KernelModel(accelerator, chips, host)));
 }
 
