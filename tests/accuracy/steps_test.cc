@@ -42,11 +42,11 @@ struct Bounds {
 
 TEST_CASE("mean errors of the measured and published tables") {
   const auto bounds = GENERATE(
-      Bounds{"measured_single", 54, 0.019, 0.009}, Bounds{"measured_ddp_fsdp", 20, 0.025, 0.012}, Bounds{"measured_t5", 20, 0.090, 0.018},
-      Bounds{"measured_tp_pp", 7, 0.026, 0.110}, Bounds{"measured_variants", 16, 0.030, 0.038}, Bounds{"korthikanti2022", 4, 0.011, 0.0},
+      Bounds{"measured_single", 54, 0.019, 0.009}, Bounds{"measured_ddp_fsdp", 20, 0.025, 0.012}, Bounds{"measured_t5", 20, 0.087, 0.018},
+      Bounds{"measured_tp_pp", 7, 0.026, 0.110}, Bounds{"measured_variants", 16, 0.028, 0.038}, Bounds{"korthikanti2022", 4, 0.011, 0.0},
       Bounds{"fsdp_paper_t5", 14, 0.049, 0.040}, Bounds{"fsdp_paper_gpt175b", 5, 0.042, 0.115}, Bounds{"llmfoundry_head", 106, 0.053, 0.0}, Bounds{"llmfoundry_older", 46, 0.052, 0.0},
       Bounds{"torchtitan", 23, 0.064, 0.085}, Bounds{"ibm_aws", 9, 0.079, 0.0}, Bounds{"vtrain_single", 741, 0.062, 0.0},
-      Bounds{"vtrain_multi", 54, 0.069, 0.0}, Bounds{"dgxc", 117, 0.050, 0.0}, Bounds{"megatron_bridge", 8, 0.020, 0.0}, Bounds{"trainium", 23, 0.128, 0.0}, Bounds{"narayanan2021", 16, 0.044, 0.0},
+      Bounds{"vtrain_multi", 54, 0.069, 0.0}, Bounds{"dgxc", 117, 0.047, 0.0}, Bounds{"megatron_bridge", 8, 0.020, 0.0}, Bounds{"trainium", 23, 0.128, 0.0}, Bounds{"narayanan2021", 16, 0.042, 0.0},
       Bounds{"simumax", 15, 0.039, 0.004}, Bounds{"deepspeed_zero", 31, 0.132, 0.0});
   INFO(bounds.table);
   const CheckResult result = CheckFile(std::string("scenarios/validation/") + bounds.table + ".yaml");
