@@ -66,25 +66,31 @@ std::vector<Group> AddLeaves(const FabricBuilder& b, const FabricLevel& level, b
   return leaves;
 }
 
-// Fat tree and rail-optimized: level upon level until one switch is left.
+Seconds LatencyOf(const FabricSpec& fabric, const FabricLevel& level) {
+  return level.latency.value() > 0.0 ? level.latency : fabric.switch_latency;
+}
+
+// Fat tree and rail-optimized: level upon level until one switch is left. A link between two levels takes half of either's
+// latency, so that a way up and down again has that of every switch but the first, which the port's link has.
 void AddHierarchy(const FabricBuilder& b, bool rails) {
   std::vector<FabricLevel> levels = b.hardware.fabric.levels;
   if (levels.empty()) levels.push_back({"leaf", 0, 1.0});
   std::vector<Group> below = AddLeaves(b, levels[0], rails);
   for (size_t l = 1; below.size() > 1; ++l) {
-    const FabricLevel level = l < levels.size() ? levels[l] : FabricLevel{l == 1 ? "spine" : "core", 0, 1.0};
+    const FabricLevel level = l < levels.size() ? levels[l] : FabricLevel{l == 1 ? "spine" : "core", 0, 1.0, {}};
+    const FabricLevel& lower = levels[std::min(l - 1, levels.size() - 1)];
+    const Seconds latency = 0.5 * (LatencyOf(b.hardware.fabric, level) + LatencyOf(b.hardware.fabric, lower));
     // A level of rails counts its groups of leaves, not every rail.
     const int64_t width = rails && l == 1 ? static_cast<int64_t>(b.Ports(0).size()) : 1;
     const int64_t children = PortsOf(level, static_cast<int64_t>(below.size()) / width) * width;
-    const double oversubscription = levels[std::min(l - 1, levels.size() - 1)].oversubscription;
     std::vector<Group> here;
     for (size_t i = 0; i < below.size(); ++i) {
       if (i % children == 0) {
         const auto index = here.size();
         here.push_back({b.graph.AddNamedVertex(VertexKind::kSwitch, absl::StrCat(level.name, index)), {}});
       }
-      const BytesPerSecond uplink = below[i].below / oversubscription;
-      b.graph.AddDuplex(below[i].vertex, here.back().vertex, uplink, b.hardware.fabric.switch_latency, b.kind);
+      const BytesPerSecond uplink = below[i].below / lower.oversubscription;
+      b.graph.AddDuplex(below[i].vertex, here.back().vertex, uplink, latency, b.kind);
       here.back().below += uplink;
     }
     below = std::move(here);
@@ -115,7 +121,7 @@ void AddTorusFabric(const FabricBuilder& b) {
 
 // Groups of nodes under one switch each, every two groups linked: minimal routing.
 void AddDragonfly(const FabricBuilder& b) {
-  const FabricLevel level = b.hardware.fabric.levels.empty() ? FabricLevel{"group", 0, 1.0} : b.hardware.fabric.levels[0];
+  const FabricLevel level = b.hardware.fabric.levels.empty() ? FabricLevel{"group", 0, 1.0, {}} : b.hardware.fabric.levels[0];
   const std::vector<Group> groups = AddLeaves(b, level, /*rails=*/false);
   for (size_t i = 0; i < groups.size(); ++i) {
     for (size_t j = i + 1; j < groups.size(); ++j) {

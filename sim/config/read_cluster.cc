@@ -150,6 +150,7 @@ bool ReadFabric(ValueReader& value, FabricSpec* out) {
         if (m.Optional("oversubscription", &level.oversubscription) && level.oversubscription <= 0.0) {
           m.Error("oversubscription", "oversubscription is above zero; 7 means 7:1 towards the next level");
         }
+        m.Duration("latency", &level.latency);
         out->levels.push_back(level);
       });
     });

@@ -183,6 +183,7 @@ class Reader {
     map_.Optional("gated_mlp", &out_.gated_mlp);
     map_.Optional("fused_qkv", &out_.fused_qkv);
     map_.Optional("qk_norm", &out_.qk_norm);
+    if (!Is(ModelFamily::kT5)) ReadMaskBuffer();
     bool parallel = out_.parallel_residual;
     if (map_.Optional(Is(ModelFamily::kGptNeox) ? "use_parallel_residual" : "parallel_residual", &parallel)) {
       out_.parallel_residual = parallel;
@@ -208,6 +209,13 @@ class Reader {
     // What the two halves of feed_forward_proj mean; they may stand beside it.
     map_.Ignore("dense_act_fn");
     map_.Ignore("is_gated_act");
+  }
+
+  void ReadMaskBuffer() {
+    map_.Enum<std::optional<DType>>(
+        "causal_mask_buffer",
+        {{"none", {}}, {"bool", DType::kBool}, {"bf16", DType::kBf16}, {"fp16", DType::kFp16}, {"fp32", DType::kFp32}},
+        &out_.causal_mask_buffer);
   }
 
   void ReadPositions() {

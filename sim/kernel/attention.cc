@@ -19,10 +19,10 @@ double ScoreBlocks(const AttentionShape& s) {
 }
 
 // How much longer than FlashAttention-2 an older implementation takes (attention.h).
-double AgainstFlash2(const AttentionShape& s) {
-  switch (s.kernel) {
+double AgainstFlash2(AttentionKernel kernel, bool backward) {
+  switch (kernel) {
     case AttentionKernel::kFlash1: return 2.0;
-    case AttentionKernel::kTriton: return s.backward ? 2.0 : 1.4;
+    case AttentionKernel::kTriton: return backward ? 2.0 : 1.4;
     case AttentionKernel::kFlash:
     case AttentionKernel::kMemoryEfficient:
     case AttentionKernel::kFlash2: return 1.0;
@@ -30,13 +30,18 @@ double AgainstFlash2(const AttentionShape& s) {
   return 1.0;
 }
 
+// The kernel whose constants price this one.
+AttentionKernel PricedAs(AttentionKernel kernel) {
+  return kernel == AttentionKernel::kFlash1 || kernel == AttentionKernel::kTriton ? AttentionKernel::kFlash2 : kernel;
+}
+
 }  // namespace
 
 Seconds AttentionTime(const AttentionShape& s, DType type, const AcceleratorSpec& a) {
-  if (s.kernel == AttentionKernel::kFlash1 || s.kernel == AttentionKernel::kTriton) {
+  if (PricedAs(s.kernel) != s.kernel) {
     AttentionShape second = s;
-    second.kernel = AttentionKernel::kFlash2;
-    return AgainstFlash2(s) * AttentionTime(second, type, a);
+    second.kernel = PricedAs(s.kernel);
+    return AgainstFlash2(s.kernel, s.backward) * AttentionTime(second, type, a);
   }
   SIM_CHECK(s.batch >= 1 && s.query_heads >= 1 && s.query_length >= 1 && s.key_length >= 1 && s.head_dim >= 1, "empty attention");
   const double peak = a.Peak(type).value();
@@ -58,6 +63,11 @@ Seconds AttentionTime(const AttentionShape& s, DType type, const AcceleratorSpec
   const double rows = static_cast<double>(std::min(c.rows, s.query_length));
   const double longest = rows * (static_cast<double>(s.key_length) * (softmax + products) + c.block.value() / kBlock);
   return c.launch + Seconds(std::max(spread, longest) + c.tensor_passes * tensor / bandwidth);
+}
+
+double AttentionIntensity(AttentionKernel kernel, const AcceleratorSpec& a) {
+  const auto rate = [&](AttentionKernel k) { return a.calibration.attention[static_cast<int>(k)][0].efficiency; };
+  return std::min(1.0, rate(PricedAs(kernel)) / AgainstFlash2(kernel, false) / rate(AttentionKernel::kFlash));
 }
 
 }  // namespace simulate

@@ -134,6 +134,7 @@ void AddModel(const ModelSpec& m, Inputs& inputs) {
   inputs.Add("max_position_embeddings", m.max_position_embeddings);
   inputs.Add("tie_word_embeddings", YesNo(m.tie_word_embeddings));
   inputs.Add("gated_mlp", YesNo(m.gated_mlp));
+  if (m.causal_mask_buffer) inputs.Add("causal_mask_buffer", Name(*m.causal_mask_buffer));
   inputs.Add("num_local_experts", m.experts.num_local_experts);
   inputs.Add("num_experts_per_tok", m.experts.num_experts_per_tok);
   inputs.Add("moe_intermediate_size", m.experts.moe_intermediate_size);
@@ -196,7 +197,8 @@ void AddHardware(const HardwareSpec& h, Inputs& inputs) {
   inputs.Add("switch latency", ShowWait(h.fabric.switch_latency), fabric);
   for (const FabricLevel& level : h.fabric.levels) {
     inputs.Add(absl::StrCat("level ", level.name), absl::StrCat(level.ports > 0 ? absl::StrCat(level.ports, " below each switch, ") : "",
-               "oversubscription ", ShowNumber(level.oversubscription, 3)), fabric);
+               "oversubscription ", ShowNumber(level.oversubscription, 3),
+               level.latency.value() > 0.0 ? absl::StrCat(", latency ", ShowWait(level.latency)) : ""), fabric);
   }
 }
 

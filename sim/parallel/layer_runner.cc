@@ -231,7 +231,19 @@ void LayerRunner::DropOutputs(const Layer& layer, const LayerEvent& event) {
   }
 }
 
+void LayerRunner::AllocateMasks() {
+  const ModelSpec& model = env_.scenario.model;
+  if (!model.causal_mask_buffer) return;
+  const int64_t longest = std::max(model.max_position_embeddings, env_.scenario.training.sequence_length);
+  for (const uint32_t use : env_.uses) {
+    if (!env_.model.uses[use].block) continue;
+    env_.writer.Allocate(SizeOf(*model.causal_mask_buffer, longest * longest), MemoryCategory::kParameters, env_.wiring.compute,
+                         "causal mask");
+  }
+}
+
 void LayerRunner::AllocateState() {
+  AllocateMasks();
   if (!TrainerKeepsOutputs()) return;
   for (const uint32_t use : env_.uses) {
     const Layer& layer = env_.LayerOf(use);

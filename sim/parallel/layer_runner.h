@@ -44,7 +44,8 @@ class LayerRunner {
   // `split`: leaves the weight gradients, and what they need, for Weight (zero-bubble pipelines).
   void Backward(int64_t micro_batch, uint32_t use, bool split = false);
   void Weight(int64_t micro_batch, uint32_t use);
-  // What outlives a step: the outputs that a trainer with metrics keeps of the last micro-batch (Composer's state.outputs).
+  // What outlives a step: causal masks that blocks keep, and the outputs that a trainer with metrics keeps of the last
+  // micro-batch (Composer's state.outputs).
   void AllocateState();
   // The engine's buffers of outputs (pipeline.kept_outputs) are emptied when the next step begins; a trainer's are not.
   void FreeKeptOutputs();
@@ -77,6 +78,7 @@ class LayerRunner {
   State& StateOf(int64_t micro_batch, uint32_t use);
   BufferId& Slot(State& state, uint32_t slot);
 
+  void AllocateMasks();
   [[nodiscard]] bool Checkpointed(uint32_t use) const;
   [[nodiscard]] const std::vector<LayerEvent>& ForwardPlan(uint32_t layer, ForwardMode mode);
   void Play(State& state, uint32_t use, const std::vector<LayerEvent>& events);

@@ -50,6 +50,7 @@ struct FabricLevel {
   std::string name;                  // leaf, spine, core, pod
   int64_t ports = 0;                 // children per switch of this level (nodes for the lowest); 0: all
   double oversubscription = 1.0;     // 7 means 7:1 towards the next level
+  Seconds latency;                   // through one of its switches; 0: the fabric's switch_latency
 };
 
 // A free-form graph: vertices by name, links between them (each in both directions).

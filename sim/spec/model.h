@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+
+#include "sim/spec/dtype.h"
 
 namespace simulate {
 
@@ -62,6 +65,8 @@ struct ModelSpec {
   bool fused_qkv = false;              // one projection for q, k and v
   bool parallel_residual = false;      // GPT-NeoX: attention and MLP read the same input and are added together
   bool qk_norm = false;                // a norm on queries and keys
+  // Every block keeps its causal mask, [max_position_embeddings, max_position_embeddings], in this type (minGPT's `mask`).
+  std::optional<DType> causal_mask_buffer;
   Norm norm = Norm::kLayerNorm;
   Activation activation = Activation::kGelu;
   Positions positions = Positions::kLearned;

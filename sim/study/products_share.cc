@@ -2,16 +2,17 @@
 
 #include <vector>
 
+#include "sim/kernel/attention.h"
+
 namespace simulate {
 namespace {
 
 bool Counts(KernelKind kind) { return kind == KernelKind::kGemm || kind == KernelKind::kAttention || kind == KernelKind::kMemory; }
 
 // How busy a kernel keeps the multipliers, and so how much it draws, against a product.
-double Draws(const KernelWork& work) {
+double Draws(const KernelWork& work, const AcceleratorSpec& accelerator) {
   if (work.kind == KernelKind::kGemm) return 1.0;
-  if (work.kind != KernelKind::kAttention) return 0.0;
-  return work.attention.kernel == AttentionKernel::kFlash ? 1.0 : 0.5;
+  return work.kind == KernelKind::kAttention ? AttentionIntensity(work.attention.kernel, accelerator) : 0.0;
 }
 
 }  // namespace
@@ -30,7 +31,7 @@ double ProductsShare(const Program& program, const KernelModel& kernels) {
       if (rank.instructions[i].kind != InstructionKind::kKernel || rank.instructions[i].phase == Phase::kOptimizer) continue;
       const uint32_t kernel = rank.instructions[i].object;
       all += ranks[p] * seconds[kernel];
-      products += Draws(program.kernels[kernel]) * ranks[p] * seconds[kernel];
+      products += Draws(program.kernels[kernel], kernels.accelerator()) * ranks[p] * seconds[kernel];
     }
   }
   return all > 0.0 ? products / all : 0.0;

@@ -1,6 +1,6 @@
 // The share of a step's kernel time that matrix products and attention take, all ranks together: what the power limit goes by
-// (kernel/power.h). By times of kernels alone; FlashAttention-2 and older kernels, which reach half of a product's rate, count
-// half. Not counted: the optimizer, whose time is its own, idle time, copies to the host, recorded kernels.
+// (kernel/power.h). By times of kernels alone; attention counts by its rate against the accelerator's best kernel (on H100 FlashAttention-2
+// for 0.47). Not counted: the optimizer, whose time is its own, idle time, copies to the host, recorded kernels.
 #pragma once
 
 #include "sim/kernel/kernel_model.h"

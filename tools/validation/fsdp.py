@@ -32,7 +32,7 @@ def PaperRow(row):
     t5 = "t5-11b" in row["id"]
     settings = {"model": "t5-11b"} if t5 else ModelOf(
         row, "gpt2", name="mingpt-175b", max_position_embeddings=row["seq"], hidden_act="gelu", fused_qkv=False,
-        tie_word_embeddings=False)
+        tie_word_embeddings=False, causal_mask_buffer="bf16")
     settings.update({
         "cluster.hardware": "a100-80gb-roce", "cluster.gpus": row["gpus"],
         "training.micro_batch_size": row["micro_batch"],
@@ -90,6 +90,7 @@ step time = 6 x 11307321344 x 1024 x batch / TFLOPS. docs/T5_11B_READINGS.md has
         Table("fsdp_paper_gpt175b", "PyTorch FSDP, figure 7b: minGPT-175B on 128 to 512 A100", cite + "7(b) and 8(b)",
               """\
 minGPT with 175 billion parameters under FSDP: separate q, k, v, unfused attention with dropout, untied head.
+Every block keeps its causal mask (mrshenli/ptd_benchmark@62f8c89, models.py, by authors of the paper).
 step time = 96 B s l h^2 (1 + s/6h + V/16lh) / TFLOPS: hardware FLOPs, recomputation counted.""", gpt, comments)]
 
 
