@@ -85,6 +85,12 @@ void ReadCalibration(MapReader& r, Calibration* c) {
     ReadCost(m, "shared", &c->power.shared);
     ReadCost(m, "slope", &c->power.slope);
     ReadShare(m, "free", &c->power.free);
+    ReadCost(m, "attention_slope", &c->power.attention_slope);
+    ReadShare(m, "attention_free", &c->power.attention_free);
+    m.Map("draws", [&](MapReader& draws) {
+      for (int i = 0; i < kCalibratedAttentionKernels; ++i) ReadCost(draws, kAttentionNames[i], &c->power.attention_draw[i]);
+      for (const auto& [name, access] : kAccessNames) ReadCost(draws, name, &c->power.memory_draw[static_cast<int>(access)]);
+    });
     m.Duration("rest", &c->power.rest);
   });
   r.Map("contention", [&](MapReader& m) {

@@ -65,9 +65,8 @@ Seconds AttentionTime(const AttentionShape& s, DType type, const AcceleratorSpec
   return c.launch + Seconds(std::max(spread, longest) + c.tensor_passes * tensor / bandwidth);
 }
 
-double AttentionIntensity(AttentionKernel kernel, const AcceleratorSpec& a) {
-  const auto rate = [&](AttentionKernel k) { return a.calibration.attention[static_cast<int>(k)][0].efficiency; };
-  return std::min(1.0, rate(PricedAs(kernel)) / AgainstFlash2(kernel, false) / rate(AttentionKernel::kFlash));
+double AttentionDraw(AttentionKernel kernel, const PowerCalibration& power) {
+  return power.attention_draw[static_cast<size_t>(PricedAs(kernel))] / AgainstFlash2(kernel, false);
 }
 
 }  // namespace simulate

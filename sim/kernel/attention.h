@@ -28,7 +28,7 @@ namespace simulate {
 // Alone, launch gap not included. REQUIRES: extents >= 1; a peak above 0 for the type.
 [[nodiscard]] Seconds AttentionTime(const AttentionShape& shape, DType type, const AcceleratorSpec& accelerator);
 
-// How busy it keeps the multipliers, against the accelerator's best kernel: the ratio of their forward rates (power.h).
-[[nodiscard]] double AttentionIntensity(AttentionKernel kernel, const AcceleratorSpec& accelerator);
+// What it draws (power.h); an older implementation that takes n times as long draws an n-th.
+[[nodiscard]] double AttentionDraw(AttentionKernel kernel, const PowerCalibration& power);
 
 }  // namespace simulate

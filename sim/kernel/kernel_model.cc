@@ -26,18 +26,17 @@ Seconds KernelTime(const KernelWork& work, const AcceleratorSpec& accelerator) {
   return {};
 }
 
-KernelModel::KernelModel(AcceleratorSpec accelerator, int64_t chips, HostSide host, std::optional<double> products)
+KernelModel::KernelModel(AcceleratorSpec accelerator, int64_t chips, HostSide host, std::optional<double> load)
     : accelerator_(std::move(accelerator)), host_(host),
       slowest_chip_(1.0 + accelerator_.calibration.power.spread * ExpectedLargest(chips)) {
-  if (accelerator_.calibration.power.slope > 0.0) products_ = products;
+  if (accelerator_.calibration.power.slope > 0.0) load_ = load;
 }
 
-// Products and attention share the clock that a step's power leaves them.
 Seconds KernelModel::UnderLoad(const KernelWork& work) const {
   const PowerCalibration& power = accelerator_.calibration.power;
   const Seconds alone = KernelTime(work, accelerator_);
-  if (work.kind == KernelKind::kAttention) return (products_ ? ClockLoss(*products_, power) : 1.0 + power.shared) * alone;
-  return work.kind == KernelKind::kGemm && products_ ? InStep(alone, *products_, power) : alone;
+  if (work.kind == KernelKind::kAttention) return (load_ ? AttentionLoss(*load_, power) : 1.0 + power.shared) * alone;
+  return work.kind == KernelKind::kGemm && load_ ? InStep(alone, *load_, power) : alone;
 }
 
 KernelCost KernelModel::Cost(const KernelWork& work) const {

@@ -42,9 +42,9 @@ struct HostSide {
 
 class KernelModel {
  public:
-  // `chips` that keep step with each other: the slowest of them sets the pace (variation.h). `products`: the share of the time
-  // that products and attention have (power.h); none: as where the constants were measured.
-  explicit KernelModel(AcceleratorSpec accelerator, int64_t chips = 1, HostSide host = {}, std::optional<double> products = {});
+  // `chips` that keep step with each other: the slowest of them sets the pace (variation.h). `load`: what the step's kernels
+  // draw on average (power.h); none: as where the constants were measured.
+  explicit KernelModel(AcceleratorSpec accelerator, int64_t chips = 1, HostSide host = {}, std::optional<double> load = {});
   [[nodiscard]] KernelCost Cost(const KernelWork& work) const;
   [[nodiscard]] Slowdown Beside(const KernelWork& work, const CollectivePressure& pressure) const;
   [[nodiscard]] const AcceleratorSpec& accelerator() const { return accelerator_; }
@@ -55,7 +55,7 @@ class KernelModel {
   AcceleratorSpec accelerator_;
   HostSide host_;
   double slowest_chip_ = 1.0;
-  std::optional<double> products_;
+  std::optional<double> load_;
 };
 
 }  // namespace simulate

@@ -4,15 +4,22 @@
 //
 //   t' = t * (1 + droop * t / (t + reaction))
 //
-// In a step the clock follows the power that products and the rest draw on average over some tens of milliseconds. With d the
-// share of the step's kernel time that products and attention take (idle time not counted), either takes
+// In a step the clock follows the power that all kernels draw on average over some tens of milliseconds. With the load d = the mean of
+// the kernels' draws over the step's kernel time (a copy 0, a product 1; idle time not counted), a product takes
 //
-//   t'' = t' * clock(d) / clock(d'),   clock(d) = 1 + slope * max(0, d - free),   d' = t' / (t' + rest)
+//   t'' = t' * loss(d) / loss(d'),   loss(d) = 1 + slope * max(0, d - free),   d' = t' / (t' + rest)
 //
-// d' being the share where its constant was found. Measured on an H100: products of 0.18 to 1.4 ms between memory-bound kernels run at the
-// full clock below d = 0.40, and take 2.8 % longer at 0.5, 5.5 % at 0.6, 7.3 % at 0.68, 9 % at 0.7, 10 to 12 % at 0.8, whatever
-// their length; attention 5 % at 0.59, 10 % at 0.75, 14 % at 0.92 forward, and 4, 9 and 11 % backward. Attention's constants are of the
-// full clock, so it takes clock(d) times as long (below 0.40 it takes what they say), or `shared` longer where no slope is known.
+// d' being the load where its constant was found. Fused attention, whose constants are of the full clock, goes by the clock alone, where a
+// product waits for operands as well: it takes 1 + attention_slope * max(0, d - attention_free) times as long (`shared` longer where no
+// slope is known).
+//
+// Measured on one H100 (700 W). Products between copies (486 W; a product at the full clock 980 W, by its mixes with idle time): the clock
+// is 1980 MHz at d = 0.37, 1765 at 0.53, 1635 at 0.68, 1534 at 0.82; a product takes 2.6, 9.6 and 15 % longer at the last three, other
+// shapes 2.8 % at 0.5, 7.3 % at 0.68, 10 to 12 % at 0.8. Draws are what explains the clock of a product's mixes with other kernels:
+// cuDNN's attention 0.5 (alone 1710 MHz), FlashAttention-2 0.25 forward and 0.17 backward, GELU 0.35, layer norm 0.2, dropout 0.2;
+// softmax, products of elements and transposed copies under 0.1. Attention slows in proportion (FlashAttention-2
+// by 10, 14, 18 and 23 % at 1791, 1742, 1678 and 1608 MHz). Absent: memory-bound kernels that count cycles slow as well (there GELU by 12 %,
+// softmax and transposed copies by 9 %, dropout by 5 %, layer norm by 2 %), but whole steps with many of them come out 2 % too long without it.
 #pragma once
 
 #include <algorithm>
@@ -27,16 +34,21 @@ namespace simulate {
   return Seconds(t * (1.0 + power.droop * t / (t + power.reaction.value() + 1e-15)));
 }
 
-// How many times longer anything takes that the power limit governs, where products have this share of the time.
-[[nodiscard]] inline double ClockLoss(double share, const PowerCalibration& power) {
-  return 1.0 + power.slope * std::max(0.0, share - power.free);
+// How many times longer a product takes under this load than at the full clock.
+[[nodiscard]] inline double ProductLoss(double load, const PowerCalibration& power) {
+  return 1.0 + power.slope * std::max(0.0, load - power.free);
+}
+
+// The same of fused attention.
+[[nodiscard]] inline double AttentionLoss(double load, const PowerCalibration& power) {
+  return 1.0 + power.attention_slope * std::max(0.0, load - power.attention_free);
 }
 
 // A product's time in a step, from its time as measured by itself.
-[[nodiscard]] inline Seconds InStep(Seconds alone, double share, const PowerCalibration& power) {
+[[nodiscard]] inline Seconds InStep(Seconds alone, double load, const PowerCalibration& power) {
   const double t = alone.value();
   const double measured = t / (t + power.rest.value() + 1e-15);
-  return Seconds(t * ClockLoss(share, power) / ClockLoss(measured, power));
+  return Seconds(t * ProductLoss(load, power) / ProductLoss(measured, power));
 }
 
 }  // namespace simulate

@@ -54,6 +54,7 @@ std::string ShortMetric(const std::string& metric) {
   if (metric == "tokens_per_s_per_gpu") return "tokens/s/GPU";
   if (metric == "tokens_per_s") return "tokens/s";
   if (metric == "peak_allocated_bytes") return "allocated";
+  if (metric == "peak_active_bytes") return "active";
   if (metric == "peak_reserved_bytes") return "reserved";
   return metric;
 }

@@ -56,8 +56,13 @@ struct PowerCalibration {
   Seconds reaction;                 // length at which half of that has come
   double spread = 0.0;              // standard deviation of sustained speed between chips (kernel/variation.h)
   double shared = 0.0;              // how much longer attention takes in a step, at the clock that the products leave it
-  double slope = 0.0;               // how much longer products and attention take per share of the time that they have, beyond `free`; 0: not known
-  double free = 0.0;                // share of the time up to which products run at the full clock
+  double slope = 0.0;               // how much longer a product takes per load beyond `free`; 0: not known
+  double free = 0.0;                // load up to which products take as long as at the full clock
+  double attention_slope = 0.0;     // the same two for fused attention
+  double attention_free = 0.0;
+  // What a kernel draws: 0 as a copy, 1 as a product.
+  std::array<double, kCalibratedAttentionKernels> attention_draw = {1.0, 1.0, 1.0};
+  std::array<double, kMemoryAccesses> memory_draw{};
   Seconds rest;                     // between repetitions of a product where the constants were measured
 };
 

@@ -3,7 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "sim/config/read_cluster.h"
 #include "sim/kernel/host_side.h"
-#include "sim/study/products_share.h"
+#include "sim/study/power_load.h"
 
 namespace simulate {
 

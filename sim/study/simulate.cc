@@ -9,7 +9,7 @@
 #include "sim/report/advise.h"
 #include "sim/study/parallel_for.h"
 #include "sim/study/predict.h"
-#include "sim/study/products_share.h"
+#include "sim/study/power_load.h"
 
 namespace simulate {
 

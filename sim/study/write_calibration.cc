@@ -1,9 +1,11 @@
 #include "sim/study/write_calibration.h"
 
 #include <array>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "sim/spec/kernel_names.h"
 
 namespace simulate {
@@ -48,6 +50,20 @@ std::string MemoryText(const MemoryCalibration& c) {
   return out;
 }
 
+std::string PowerText(const PowerCalibration& p) {
+  std::vector<std::string> draws;
+  for (int kernel = 0; kernel < kCalibratedAttentionKernels; ++kernel)
+    draws.push_back(absl::StrCat(kAttentionNames[kernel], ": ", Number(p.attention_draw[kernel])));
+  for (const auto& [name, access] : kAccessNames) {
+    const double draw = p.memory_draw[static_cast<int>(access)];
+    if (draw > 0) draws.push_back(absl::StrCat(name, ": ", Number(draw)));
+  }
+  return absl::StrCat("  power: {droop: ", Number(p.droop), ", reaction: ", Us(p.reaction), ", shared: ", Number(p.shared), ", spread: ",
+                      Number(p.spread), ", slope: ", Number(p.slope), ", free: ", Number(p.free), ", rest: ", Us(p.rest),
+                      ", attention_slope: ", Number(p.attention_slope), ", attention_free: ", Number(p.attention_free),
+                      ",\n          draws: {", absl::StrJoin(draws, ", "), "}}\n");
+}
+
 std::string HostText(const HostCalibration& h) {
   std::string out = absl::StrCat("host:\n  confidence: ", Name(h.confidence), "\n  source: \"", h.source,
                                  "\"\n  launch_latency: ", Us(h.launch_latency), "\n  calls:\n");
@@ -65,9 +81,8 @@ std::string WithCalibration(const std::string& old_text, const AcceleratorSpec& 
   const size_t sources = old_text.find("\nsources:");
   std::string out = old_text.substr(0, begin == std::string::npos ? sources : begin);
   absl::StrAppend(&out, "\ncalibration:\n  confidence: ", Name(c.confidence), "\n  source: \"", c.source, "\"\n  launch_gap: ", Us(c.launch_gap), "\n",
-                  c.traced_gap.value() > 0 ? absl::StrCat("  traced_gap: ", Us(c.traced_gap), "\n") : "", GemmText(c.gemm), AttentionText(c), MemoryText(c.memory), "  power: {droop: ", Number(c.power.droop),
-                  ", reaction: ", Us(c.power.reaction), ", shared: ", Number(c.power.shared), ", spread: ", Number(c.power.spread), ", slope: ", Number(c.power.slope),
-                  ", free: ", Number(c.power.free), ", rest: ", Us(c.power.rest), "}\n  contention: {lost_waves: ", Number(c.contention.lost_waves),
+                  c.traced_gap.value() > 0 ? absl::StrCat("  traced_gap: ", Us(c.traced_gap), "\n") : "", GemmText(c.gemm), AttentionText(c), MemoryText(c.memory), PowerText(c.power),
+                  "  contention: {lost_waves: ", Number(c.contention.lost_waves),
                   ", collective_by_memory: ", Number(c.contention.collective_by_memory),
                   ", collective_by_compute: ", Number(c.contention.collective_by_compute),
                   ", collective_by_indexing: ", Number(c.contention.collective_by_indexing), "}\n", HostText(a.host));

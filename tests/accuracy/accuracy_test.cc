@@ -72,7 +72,7 @@ TEST_CASE("prefetching and the rate limiter gain on GPT-175B what FSDP's paper s
   const double unprefetched = MeanOf("step_time_s", [](DataParallelSpec& data) { data.backward_prefetch = BackwardPrefetch::kNone; });
   CHECK(unprefetched / step == Approx(1.18).margin(0.035));
   const auto unlimited = [](DataParallelSpec& data) { data.limit_all_gathers = false; };
-  CHECK(MeanOf("step_time_s", unlimited) > 1.02 * step);
+  CHECK(MeanOf("step_time_s", unlimited) > 1.15 * step);
   CHECK(MeanOf("peak_reserved_bytes", unlimited) > 1.15 * MeanOf("peak_reserved_bytes", as_run));
 }
 

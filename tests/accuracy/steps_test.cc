@@ -42,11 +42,11 @@ struct Bounds {
 
 TEST_CASE("mean errors of the measured and published tables") {
   const auto bounds = GENERATE(
-      Bounds{"measured_single", 54, 0.019, 0.009}, Bounds{"measured_ddp_fsdp", 20, 0.025, 0.012}, Bounds{"measured_t5", 20, 0.087, 0.018},
-      Bounds{"measured_tp_pp", 7, 0.026, 0.110}, Bounds{"measured_variants", 16, 0.028, 0.038}, Bounds{"korthikanti2022", 4, 0.011, 0.0},
-      Bounds{"fsdp_paper_t5", 14, 0.049, 0.040}, Bounds{"fsdp_paper_gpt175b", 5, 0.042, 0.115}, Bounds{"llmfoundry_head", 106, 0.053, 0.0}, Bounds{"llmfoundry_older", 46, 0.052, 0.0},
-      Bounds{"torchtitan", 23, 0.064, 0.085}, Bounds{"ibm_aws", 9, 0.079, 0.0}, Bounds{"vtrain_single", 741, 0.062, 0.0},
-      Bounds{"vtrain_multi", 54, 0.069, 0.0}, Bounds{"dgxc", 117, 0.047, 0.0}, Bounds{"megatron_bridge", 8, 0.020, 0.0}, Bounds{"trainium", 23, 0.128, 0.0}, Bounds{"narayanan2021", 16, 0.042, 0.0},
+      Bounds{"measured_single", 54, 0.017, 0.009}, Bounds{"measured_ddp_fsdp", 20, 0.0225, 0.012}, Bounds{"measured_t5", 20, 0.087, 0.018},
+      Bounds{"measured_tp_pp", 7, 0.027, 0.110}, Bounds{"measured_variants", 16, 0.036, 0.038}, Bounds{"korthikanti2022", 4, 0.008, 0.0},
+      Bounds{"fsdp_paper_t5", 14, 0.029, 0.040}, Bounds{"fsdp_paper_gpt175b", 5, 0.028, 0.08}, Bounds{"llmfoundry_head", 106, 0.05, 0.0}, Bounds{"llmfoundry_older", 46, 0.046, 0.0},
+      Bounds{"torchtitan", 23, 0.063, 0.085}, Bounds{"ibm_aws", 9, 0.074, 0.0}, Bounds{"vtrain_single", 741, 0.061, 0.0},
+      Bounds{"vtrain_multi", 54, 0.071, 0.0}, Bounds{"dgxc", 117, 0.044, 0.0}, Bounds{"megatron_bridge", 8, 0.023, 0.0}, Bounds{"trainium", 23, 0.128, 0.0}, Bounds{"narayanan2021", 16, 0.046, 0.0},
       Bounds{"simumax", 15, 0.039, 0.004}, Bounds{"deepspeed_zero", 31, 0.132, 0.0});
   INFO(bounds.table);
   const CheckResult result = CheckFile(std::string("scenarios/validation/") + bounds.table + ".yaml");
@@ -74,7 +74,8 @@ TEST_CASE("Hagemann's layouts: step times and outcomes") {
 TEST_CASE("T5-11B's curve from 8 to 512 GPUs has the published shape") {
   const CheckResult result = CheckFile("scenarios/t5_11b_fsdp.yaml");
   std::map<std::string, std::pair<double, double>> first;  // by batch: predicted and published on 8 GPUs
-  int points = 0, within = 0;
+  int points = 0;
+  double level = 0.0;
   for (const CheckedPoint& p : result.points) {
     if (p.metric != "step_time_s") continue;
     ++points;
@@ -82,12 +83,12 @@ TEST_CASE("T5-11B's curve from 8 to 512 GPUs has the published shape") {
     const auto& base = first.try_emplace(sixteen ? "16" : "8", p.predicted, p.expected).first->second;
     const double shape = (p.predicted / base.first) / (p.expected / base.second) - 1.0;
     INFO(p.id << ": shape " << shape << ", level " << p.error);
-    CHECK(std::fabs(shape) <= 0.0125);
-    CHECK(std::fabs(p.error) <= 0.060);
-    if (std::fabs(shape) <= 0.010) ++within;
+    CHECK(std::fabs(shape) <= 0.010);
+    CHECK(std::fabs(p.error) <= 0.037);
+    level += p.error;
   }
-  CHECK(points == 14);
-  CHECK(within >= 13);
+  REQUIRE(points == 14);
+  CHECK(std::fabs(level / points) <= 0.03);
 }
 
 // Figure 8c on 512 GPUs: 20 and 40 GB allocated at batch 8 and 16, read to +-1 GB.

@@ -41,7 +41,7 @@ TEST_CASE("two accelerators share the NIC nearest to them") {
 }
 
 TEST_CASE("between nodes the way goes up to the lowest common switch") {
-  const Topology t(Cluster(FabricTopology::kFatTree, {{"leaf", 2, 7.0}, {"spine", 0, 1.0}}), 32);
+  const Topology t(Cluster(FabricTopology::kFatTree, {{"leaf", 2, 7.0, {}}, {"spine", 0, 1.0, {}}}), 32);
   CHECK(Names(t, t.Route(0, 8)) == std::vector<std::string>{"node0.gpu0 -> node0.nic0", "node0.nic0 -> leaf0",
                                                             "leaf0 -> node1.nic0", "node1.nic0 -> node1.gpu0"});
   CHECK(Names(t, t.Route(0, 31)) ==
@@ -50,14 +50,28 @@ TEST_CASE("between nodes the way goes up to the lowest common switch") {
 }
 
 TEST_CASE("oversubscription 7:1 leaves a seventh of the NICs' bandwidth above the leaf") {
-  const Topology t(Cluster(FabricTopology::kFatTree, {{"leaf", 2, 7.0}, {"spine", 0, 1.0}}), 32);
+  const Topology t(Cluster(FabricTopology::kFatTree, {{"leaf", 2, 7.0, {}}, {"spine", 0, 1.0, {}}}), 32);
   for (const LinkId link : t.Route(0, 31)) {
     if (t.LinkName(link) == "leaf0 -> spine0") CHECK(t.links()[link].bandwidth.value() == Approx(2 * 4 * 10e9 / 7.0));
   }
 }
 
+TEST_CASE("every switch but the first adds its level's latency") {
+  HardwareSpec h = Cluster(FabricTopology::kFatTree, {{"leaf", 2, 1.0, {}}, {"spine", 2, 1.0, Microseconds(3)}, {"core", 0, 1.0, {}}});
+  h.fabric.switch_latency = Microseconds(1);
+  const Topology t(h, 64);
+  const auto latency = [&](uint32_t to) {
+    double sum = 0.0;
+    for (const LinkId link : t.Route(0, to)) sum += t.links()[link].latency.value();
+    return sum * 1e6;
+  };
+  CHECK(latency(8) == Approx(4));                    // the leaf's is the link's
+  CHECK(latency(16) == Approx(4 + 3 + 1));           // spine, leaf
+  CHECK(latency(63) == Approx(4 + 3 + 1 + 3 + 1));   // spine, core, spine, leaf
+}
+
 TEST_CASE("rails keep to their own leaf") {
-  const Topology t(Cluster(FabricTopology::kRailOptimized, {{"su", 2, 1.0}, {"spine", 0, 1.0}}), 32);
+  const Topology t(Cluster(FabricTopology::kRailOptimized, {{"su", 2, 1.0, {}}, {"spine", 0, 1.0, {}}}), 32);
   CHECK(Names(t, t.Route(2, 10))[1] == "node0.nic1 -> su0.rail1");
   CHECK(t.Route(2, 10).size() == 4);
   CHECK(t.Route(2, 26).size() == 6);

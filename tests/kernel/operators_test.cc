@@ -85,8 +85,8 @@ TEST_CASE("half of the droop has come when a product lasts as long as the regula
 TEST_CASE("in a step a product's clock follows the share that products have of it", "[kernel]") {
   // Measured in a loop with pauses of 100 us: a product of 300 us had 0.75 of the time, where the clock loses 0.3 x (0.75 - 0.4).
   const PowerCalibration measured{.slope = 0.3, .free = 0.4, .rest = Microseconds(100)};
-  CHECK(ClockLoss(0.2, measured) == 1.0);
-  CHECK(ClockLoss(0.9, measured) == Approx(1.15));
+  CHECK(ProductLoss(0.2, measured) == 1.0);
+  CHECK(ProductLoss(0.9, measured) == Approx(1.15));
   CHECK(InStep(Microseconds(300), 0.75, measured).value() == Approx(300e-6));
   CHECK(InStep(Microseconds(300), 0.2, measured).value() == Approx(300e-6 / 1.105));
   CHECK(InStep(Microseconds(300), 0.9, measured).value() == Approx(300e-6 * 1.15 / 1.105));
@@ -94,25 +94,34 @@ TEST_CASE("in a step a product's clock follows the share that products have of i
   CHECK(InStep(Microseconds(20), 0.9, measured).value() == Approx(20e-6 * 1.15));
 }
 
-TEST_CASE("the share of products moves products and attention, and nothing else", "[kernel]") {
+TEST_CASE("a step's load moves products and attention, and nothing else", "[kernel]") {
   AcceleratorSpec a = Round();
-  a.calibration.power = {.slope = 0.3, .free = 0.4, .rest = Seconds(1)};  // everything here was measured at the full clock
+  a.calibration.power = {.slope = 0.3, .free = 0.4, .attention_slope = 0.5, .attention_free = 0.3, .rest = Seconds(1)};
+  // Everything here was measured at the full clock: a rest of a second.
   const KernelModel alone(a), busy(a, 1, {}, 0.9), idle(a, 1, {}, 0.1);
   KernelWork product, attention;
   product.kind = KernelKind::kGemm;
   product.gemm = {.m = 4096, .n = 4096, .k = 4096};
   attention.kind = KernelKind::kAttention;
   attention.attention = Square(1024, true, false);
-  for (const KernelWork& w : {product, attention}) {
-    const double t = alone.Cost(w).time.value();
-    CHECK(busy.Cost(w).time.value() == Approx(t * 1.15));
-    CHECK(idle.Cost(w).time.value() == Approx(t));
-  }
   const KernelWork copy = Memory(MemoryAccess::kElementwise, 1 << 12, 1 << 12, 1 << 25, 1 << 25);
-  CHECK(busy.Cost(copy).time.value() == alone.Cost(copy).time.value());
-  // Where no slope is known the share says nothing.
+  for (const auto& [work, longer] : {std::pair{product, 1.15}, std::pair{attention, 1.30}, std::pair{copy, 1.0}}) {
+    const double t = alone.Cost(work).time.value();
+    CHECK(busy.Cost(work).time.value() == Approx(t * longer));
+    CHECK(idle.Cost(work).time.value() == Approx(t));
+  }
+  // Where no slope is known the load says nothing.
   a.calibration.power = {};
   CHECK(KernelModel(a, 1, {}, 0.9).Cost(product).time.value() == KernelModel(a).Cost(product).time.value());
+}
+
+TEST_CASE("an implementation that takes twice as long as FlashAttention-2 draws half as much", "[kernel]") {
+  PowerCalibration power;
+  power.attention_draw = {0.5, 0.3, 0.2};
+  CHECK(AttentionDraw(AttentionKernel::kFlash, power) == 0.5);
+  CHECK(AttentionDraw(AttentionKernel::kMemoryEfficient, power) == 0.3);
+  CHECK(AttentionDraw(AttentionKernel::kFlash2, power) == 0.2);
+  CHECK(AttentionDraw(AttentionKernel::kFlash1, power) == Approx(0.1));
 }
 
 TEST_CASE("what a runtime spares the host", "[kernel]") {

@@ -162,6 +162,23 @@ TEST_CASE("FSDP1 divides gradients by about the square root of the world before 
   CHECK(GradientPredivideFactor(512) == 32);
 }
 
+TEST_CASE("causal masks that blocks keep are held beside the shards all through the step") {
+  const auto parameters = [](const Program& program) {
+    int64_t sum = 0;
+    for (const Buffer& b : program.programs[0].buffers) {
+      if (b.category == MemoryCategory::kParameters) sum += b.bytes.value();
+    }
+    return sum;
+  };
+  Scenario s = Fsdp(FsdpVersion::kFsdp1, 8, 3);
+  const int64_t without = parameters(BuildProgram(s));
+  s.model.max_position_embeddings = 512;  // of which the sequence uses 128
+  const int64_t table = parameters(BuildProgram(s));
+  s.model.causal_mask_buffer = DType::kBf16;
+  CHECK(parameters(BuildProgram(s)) - table == 3 * 512 * 512 * 2);
+  CHECK(table > without);
+}
+
 TEST_CASE("every step gives back what it took") {
   for (const auto strategy : {DataStrategy::kDdp, DataStrategy::kFsdp, DataStrategy::kZero1, DataStrategy::kZero2, DataStrategy::kZero3}) {
     for (const auto version : {FsdpVersion::kFsdp1, FsdpVersion::kFsdp2}) {

@@ -1,8 +1,8 @@
-// The share of products in a step, by hand and as property.
+// The load of a step, by hand and as property.
 #include <catch2/catch.hpp>
 
 #include "sim/parallel/build_program.h"
-#include "sim/study/products_share.h"
+#include "sim/study/power_load.h"
 #include "tests/study/scenarios.h"
 
 namespace simulate {
@@ -35,7 +35,7 @@ RankProgram Launches(const std::vector<uint32_t>& kernels) {
 
 }  // namespace
 
-TEST_CASE("the share of products is that of the kernels' times, every rank counted") {
+TEST_CASE("the load is the mean of the kernels' draws over their times, every rank counted") {
   AcceleratorSpec a;
   a.memory_bandwidth = GBps(1000);
   a.compute_units = 10;
@@ -47,12 +47,16 @@ TEST_CASE("the share of products is that of the kernels' times, every rank count
   program.kernels = {Product(), Copy()};
   program.programs = {Launches({0, 1, 1}), Launches({0})};
   program.program_of_rank = {0, 0, 0, 1};
-  CHECK(ProductsShare(program, kernels) == Approx(4 * product / (4 * product + 6 * copy)));
+  CHECK(PowerLoad(program, kernels) == Approx(4 * product / (4 * product + 6 * copy)));
+  // A kernel between the two counts by what it draws.
+  AcceleratorSpec drawing = a;
+  drawing.calibration.power.memory_draw[static_cast<size_t>(MemoryAccess::kElementwise)] = 0.5;
+  CHECK(PowerLoad(program, KernelModel(drawing)) == Approx((4 * product + 3 * copy) / (4 * product + 6 * copy)));
   // What precedes the step does not count; a step without kernels has no products.
   program.programs[0].step_begin = 3;
-  CHECK(ProductsShare(program, kernels) == 1.0);
+  CHECK(PowerLoad(program, kernels) == 1.0);
   program.programs[1].instructions.clear();
-  CHECK(ProductsShare(program, kernels) == 0.0);
+  CHECK(PowerLoad(program, kernels) == 0.0);
 }
 
 }  // namespace simulate
