@@ -12,7 +12,15 @@ HostCosts HostCostsOf(const Costs& costs) {
     host.call[c] = SimTime::FromSeconds(costs.Host(static_cast<HostCall>(c))).picoseconds();
   }
   host.launch_latency = SimTime::FromSeconds(costs.LaunchLatency()).picoseconds();
+  host.launch_queue = costs.LaunchQueue();
   return host;
+}
+
+std::optional<uint32_t> DoneBeforeLaunch(size_t launched, int64_t queue) {
+  constexpr int64_t kAtATime = 64;
+  const int64_t done = static_cast<int64_t>(launched) + kAtATime - queue;
+  if (queue == 0 || launched % kAtATime != 0 || done <= 0) return {};
+  return static_cast<uint32_t>(done - 1);
 }
 
 namespace {
@@ -45,6 +53,11 @@ class Compiler {
         EndSegment(offset, AddWaits(i, kNotAStream));
         offset = 0;
       } else if (IsLaunch(i.kind)) {
+        if (const auto done = DoneBeforeLaunch(by_stream_[i.stream].size(), host.launch_queue)) {
+          result_.waits.push_back({*done, i.stream});
+          EndSegment(offset, static_cast<uint32_t>(result_.waits.size() - 1));
+          offset = 0;
+        }
         Launch(at, offset);
       }
     }

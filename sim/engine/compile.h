@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -22,11 +23,16 @@ namespace simulate {
 struct HostCosts {
   std::array<int64_t, 32> call{};  // ps, by HostCall
   int64_t launch_latency = 0;      // ps
+  int64_t launch_queue = 0;        // launches that one stream holds before the host waits; 0: any number
   [[nodiscard]] int64_t Of(const Instruction& i) const {
     return call[static_cast<size_t>(i.host)] * i.host_count;
   }
 };
 [[nodiscard]] HostCosts HostCostsOf(const Costs& costs);
+
+// A stream's launch queue: which of its launches the host waits for before it launches the next, `launched` being behind it. Asked
+// for 64 launches at a time, so that a queue of 1022 holds 958 to 1022.
+[[nodiscard]] std::optional<uint32_t> DoneBeforeLaunch(size_t launched, int64_t queue);
 
 struct StreamWait {
   uint32_t position = 0;  // done when the stream has finished more than this many tasks

@@ -19,6 +19,8 @@ class Costs {
   [[nodiscard]] virtual Slowdown Beside(const KernelWork& work, const CollectivePressure& pressure) const = 0;
   [[nodiscard]] virtual Seconds Host(HostCall call) const = 0;
   [[nodiscard]] virtual Seconds LaunchLatency() const = 0;
+  // How many launches one stream holds before the host has to wait; 0: any number.
+  [[nodiscard]] virtual int64_t LaunchQueue() const { return 0; }
   [[nodiscard]] virtual CollectiveCost Collective(const CollectiveRequest& request) const = 0;
   [[nodiscard]] virtual CollectiveCost Send(uint32_t from, uint32_t to, Bytes bytes) const = 0;
   [[nodiscard]] virtual BytesPerSecond LinkBandwidth(LinkId link) const = 0;

@@ -26,6 +26,7 @@ class MachineCosts : public Costs {
   }
   [[nodiscard]] Seconds Host(HostCall call) const override { return machine_.host.Cost(call); }
   [[nodiscard]] Seconds LaunchLatency() const override { return machine_.host.launch_latency(); }
+  [[nodiscard]] int64_t LaunchQueue() const override { return machine_.host.launch_queue(); }
   [[nodiscard]] CollectiveCost Collective(const CollectiveRequest& request) const override {
     CollectiveCost cost = machine_.collectives.Cost(request);
     return messages_ ? Replayed(request, std::move(cost)) : cost;

@@ -24,6 +24,7 @@ class MemoryReplay {
         events_(program.streams.size()),
         pending_(rank.buffers.size(), 0),
         last_launch_(program.streams.size(), kNoLaunch),
+        launches_(program.streams.size()),
         end_(rank.instructions.size()) {
     for (const Span& span : spans) {
       end_[span.instruction] = span.end;
@@ -102,6 +103,7 @@ class MemoryReplay {
   SimTime Pass(const HostCosts& host, bool first) {
     SimTime now;
     std::ranges::fill(last_launch_, kNoLaunch);  // the device has finished the step before
+    for (std::vector<uint32_t>& launches : launches_) launches.clear();
     bool lazy = first;
     for (uint32_t at = rank_.step_begin; at < rank_.instructions.size(); ++at) {
       const Instruction& i = rank_.instructions[at];
@@ -113,6 +115,7 @@ class MemoryReplay {
       if (i.kind == InstructionKind::kHostWait) {
         for (const uint32_t wait : rank_.Waits(i)) now = std::max(now, end_[wait]);
       } else {
+        if (IsLaunch(i.kind)) now = std::max(now, RoomAt(i.stream, host.launch_queue));
         const size_t stalls = use_.stalls.size();
         Step(at, now);
         if (use_.stalls.size() > stalls) now = AfterStall(use_.stalls.back(), now);
@@ -120,6 +123,12 @@ class MemoryReplay {
     }
     if (lazy) AllocateLazy(now);
     return now;
+  }
+
+  // When the stream's queue has room for another launch.
+  [[nodiscard]] SimTime RoomAt(StreamId stream, int64_t queue) const {
+    const auto done = DoneBeforeLaunch(launches_[stream].size(), queue);
+    return done ? end_[launches_[stream][*done]] : SimTime();
   }
 
   [[nodiscard]] SimTime AfterStall(const HostStall& stall, SimTime now) const {
@@ -141,6 +150,7 @@ class MemoryReplay {
     const Instruction& i = rank_.instructions[at];
     if (IsLaunch(i.kind)) {
       last_launch_[i.stream] = at;
+      launches_[i.stream].push_back(at);
     } else if (i.kind == InstructionKind::kAllocate) {
       Allocate(at, now);
     } else if (i.kind == InstructionKind::kFree && (rebuilt_ || LifeOf(i) != Life::kFirstStep)) {
@@ -264,6 +274,7 @@ class MemoryReplay {
   std::vector<std::deque<PendingEvent>> events_;   // by stream, in order
   std::vector<uint8_t> pending_;                   // events that a buffer waits for
   std::vector<uint32_t> last_launch_;              // by stream
+  std::vector<std::vector<uint32_t>> launches_;  // of this step, by stream
   std::vector<SimTime> end_;                       // by instruction
   SimTime device_end_, last_collective_;
   Seconds mapping_;                                // of fresh segments that the optimizer's first call needed

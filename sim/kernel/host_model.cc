@@ -37,4 +37,9 @@ Seconds HostModel::Cost(HostCall call) const {
 
 Seconds HostModel::launch_latency() const { return calibration_.launch_latency; }
 
+int64_t HostModel::launch_queue() const {
+  constexpr int64_t kCudaStream = 1022;
+  return runtime_ == Runtime::kCudaGraph || runtime_ == Runtime::kNeuron ? 0 : kCudaStream;
+}
+
 }  // namespace simulate

@@ -22,6 +22,7 @@ struct FakeCosts : Costs {
   Seconds latency;
   BytesPerSecond bandwidth = GBps(1);  // 1000 bytes a microsecond
   int cores = 1;
+  int64_t queue = 0;  // launches that a stream holds
   Bytes memory = GiB(80);
   uint32_t per_node = 8;
   std::map<uint32_t, double> link_scale;
@@ -37,6 +38,7 @@ struct FakeCosts : Costs {
     return call == HostCall::kNone ? Seconds(0) : host;
   }
   [[nodiscard]] Seconds LaunchLatency() const override { return launch; }
+  [[nodiscard]] int64_t LaunchQueue() const override { return queue; }
   [[nodiscard]] CollectiveCost Collective(const CollectiveRequest& request) const override {
     CollectiveCost cost;
     cost.latency = latency;

@@ -49,6 +49,24 @@ MemoryUse Reuse(int host_calls_before_reuse) {
   return r.Run(costs);
 }
 
+TEST_CASE("a full launch queue bounds what is given up but still read") {
+  // Each of 300 kernels of 0.1 s on another stream reads a buffer of the compute stream, which is freed at once.
+  const auto active = [](int64_t queue) {
+    OneRank r;
+    r.rank.BeginStep();
+    for (int i = 0; i < 300; ++i) {
+      const BufferId a = r.rank.Allocate(MiB(30), MemoryCategory::kUnshardedParameters, r.compute, "a");
+      const TaskRef reader = r.rank.Kernel(r.other, "read", Work(100000), HostCall::kNone);
+      r.rank.Free(a, {&reader, 1});
+    }
+    FakeCosts costs;
+    costs.queue = queue;
+    return r.Run(costs).peak_active;
+  };
+  CHECK(active(0).value() == 300 * MiB(30).value());
+  CHECK(active(128).value() == 129 * MiB(30).value());  // and that of the launch that waits
+}
+
 TEST_CASE("a recorded block is reusable once its readers are done at the host's time") {
   const MemoryUse early = Reuse(9);  // the host asks at 9 us, the reader ends at 10
   CHECK(early.peak_allocated == MiB(30));

@@ -66,6 +66,28 @@ TEST_CASE("work that is shorter than its launch waits for the host") {
   CHECK(Microseconds(timeline) == 42);
 }
 
+TEST_CASE("a host that fills a stream's launch queue waits for room, on that stream alone") {
+  // Calls of 1 us. Kernel 0 takes 1000 us, each of the others 1 us, so kernel i > 0 ends at 1001 + i. A queue of 128 is asked for 64 at a
+  // time: number 128 waits for number 63, is called at 1064 and enqueued there; number 192 for number 127.
+  const auto enqueued = [](int64_t queue, size_t launch, bool two_streams) {
+    const Program program = Everyone(1, [&](RankProgramBuilder& rank, StreamId compute, StreamId network, CommunicatorId) {
+      for (int i = 0; i < 256; ++i)
+        rank.Kernel(two_streams && i % 2 == 1 ? network : compute, "work", Work(i == 0 ? 1000 : 1), HostCall::kOperator);
+    });
+    FakeCosts costs;
+    costs.host = Seconds(1e-6);
+    costs.queue = queue;
+    return static_cast<double>(RunWith(costs, program).ranks[0].spans[launch].enqueued.picoseconds()) / kMicrosecond;
+  };
+  CHECK(enqueued(0, 255, false) == 256);
+  CHECK(enqueued(128, 127, false) == 128);
+  CHECK(enqueued(128, 128, false) == 1064);
+  CHECK(enqueued(128, 191, false) == 1127);
+  CHECK(enqueued(128, 192, false) == 1128);
+  CHECK(enqueued(128, 255, true) == 256);  // 128 on either
+  CHECK(enqueued(1022, 255, false) == 256);
+}
+
 TEST_CASE("a host that waits enqueues nothing meanwhile") {
   // Kernel A of 50 us is enqueued at 10; the host waits for it until 60, then takes 10 us to enqueue B.
   const Program program =
