@@ -14,6 +14,8 @@
 //                     divided, reduce_scattered (hybrid: and all_reduced over replicas), cast to the shard's
 //                     type and accumulated. Before PyTorch 2.0 it was padded into a copy first, even by nothing
 //                     (`pads_gradients`; pytorch pull request 88769). One process group: gathers and scatters queue behind each other.
+//   Collectives       before PyTorch 2.8 NCCL's process group called record_stream on what it reads and writes
+//                     (`record_streams`): such a block is reusable once all that its stream had been given by then is done.
 //   Rate limiter      _FreeEventQueue: with two frees outstanding the host waits for the older one before it
 //                     issues another all_gather, so that at most two units' memory is in flight.
 #include <deque>
@@ -163,8 +165,16 @@ class Fsdp1 : public DataParallel {
                               .bytes = SizeOf(types_.compute, unit.padded), .dtype = types_.compute};
     w.Wait(wires_.unshard, w.CollectiveFrom(wires_.unshard, unit.shard.stream, "all_gather", call));
     for (const BufferId shard : {cast, copied}) {
-      if (shard != kNoBuffer) w.Free(shard, w.Record(wires_.unshard));
+      if (shard != kNoBuffer) w.Free(shard, AndCollectives(w.Record(wires_.unshard), unit.shard));
     }
+  }
+
+  // What a buffer that collectives of this channel use is given back after, beside `event`.
+  [[nodiscard]] Event AndCollectives(Event event, const Channel& channel) {
+    if (!env_.scenario.training.record_streams || channel.size == 1) return event;
+    const Event collectives = writer().Record(channel.stream);
+    event.insert(event.end(), collectives.begin(), collectives.end());
+    return event;
   }
 
   void Reshard(uint32_t index, StreamId current) {  // _reshard
@@ -172,7 +182,7 @@ class Fsdp1 : public DataParallel {
     if (!state.unsharded) return;
     state.unsharded = false;
     const Event computed = writer().Record(current);
-    if (state.flat_parameter != kNoBuffer) writer().Free(state.flat_parameter, computed);
+    if (state.flat_parameter != kNoBuffer) writer().Free(state.flat_parameter, AndCollectives(computed, units_.units[index].shard));
     state.flat_parameter = kNoBuffer;
     if (spec().limit_all_gathers) free_events_.push_back(computed);
   }
@@ -236,7 +246,7 @@ class Fsdp1 : public DataParallel {
     }
     if (ranks / predivide > 1) Scale(last, "postdivide gradient", unit.local, types_.reduce);
     for (const BufferId copy : {wide, padded}) {
-      if (copy != kNoBuffer) w.Free(copy, w.Record(stream));
+      if (copy != kNoBuffer) w.Free(copy, AndCollectives(w.Record(stream), unit.shard));
     }
     if (types_.reduce != types_.storage && sharded == kNoBuffer) {
       const BufferId narrow = std::exchange(
@@ -253,7 +263,8 @@ class Fsdp1 : public DataParallel {
       Add(last, "accumulate sharded gradient", unit.local, types_.storage, types_.reduce, HostCall::kOperator);
       w.Free(local);
     }
-    w.Free(flat, w.Record(last));
+    const bool reduced = wide == kNoBuffer && padded == kNoBuffer;
+    w.Free(flat, reduced ? AndCollectives(w.Record(last), unit.shard) : w.Record(last));
   }
 
   void Reduce(StreamId from, const Channel& channel, CollectiveOp op, const char* name, int64_t elements) {

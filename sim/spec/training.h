@@ -93,7 +93,7 @@ struct TrainingSpec {
   bool use_cache = false;                   // Transformers: decoders' keys and values stay in the model's output (past_key_values)
   bool traced_kernels = false;              // by a tracer that serializes them: Calibration::traced_gap between two
   bool expandable_segments = false;         // PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True
-  bool record_streams = false;              // torch.distributed's interleaved messages hold their buffers by record_stream: parallel/pipeline.cc
+  bool record_streams = false;              // NCCL's process group holds its buffers by record_stream: parallel/pipeline.cc, fsdp1.cc
   bool set_to_none = true;                  // zero_grad frees gradients; false (PyTorch's default before 2.0): keeps and zeroes them
   bool fused_accumulation = true;           // Megatron runtime: weight-gradient products add into the gradient buffer
   double tokens = 0.0;                      // length of the whole run; 0: not stated

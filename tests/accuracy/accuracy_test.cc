@@ -88,7 +88,7 @@ TEST_CASE("what the rate limiter saves of memory is what an H100 shows") {
   const auto study = LoadStudy(SIMULATE_SOURCE_DIR "/scenarios/t5_11b_fsdp.yaml", SearchPath{{SIMULATE_SOURCE_DIR}},
                                {{"cluster.hardware", "dgx-h100"}, {"cluster.gpus", "16"}, {"training.micro_batch_size", std::to_string(run.batch)},
                                 {"training.activation_checkpointing", run.checkpointing}, {"training.use_cache", "false"},
-                                {"parallelism.data.limit_all_gathers", run.limited ? "true" : "false"}}, diagnostics);
+                                {"training.record_streams", "false"}, {"parallelism.data.limit_all_gathers", run.limited ? "true" : "false"}}, diagnostics);
   INFO(diagnostics.Render() << run.batch << ", limited: " << run.limited);
   REQUIRE(study.has_value());
   const MemoryUse memory = Predict(study->points.at(0)).memory;
@@ -105,7 +105,7 @@ TEST_CASE("without the rate limiter wide blocks fill an H100, and time goes into
                                  {{"cluster.hardware", "dgx-h100"}, {"cluster.gpus", "64"}, {"model.n_layer", "24"}, {"model.vocab_size", "50304"},
                                   {"model.causal_mask_buffer", "none"}, {"training.micro_batch_size", "1"}, {"training.attention", "flash2"},
                                   {"training.dropout", "0"}, {"training.optimizer_kernel", "fused"}, {"training.set_to_none", "true"},
-                                  {"training.activation_checkpointing", "full"}, {"parallelism.data.pads_gradients", "false"},
+                                  {"training.activation_checkpointing", "full"}, {"training.record_streams", "false"},
                                   {"parallelism.data.limit_all_gathers", limited}}, diagnostics);
     INFO(diagnostics.Render());
     REQUIRE(study.has_value());

@@ -144,6 +144,33 @@ TEST_CASE("FSDP1's rate limiter makes the host wait for the free before the last
   CHECK(CountKind(BuildProgram(s), InstructionKind::kHostWait) == 0);
 }
 
+TEST_CASE("with record_streams FSDP1 gives back what collectives read and write after them") {
+  // Of each gather the shard and, of blocks, the flat parameter, twice; of each scatter the gradient that it reads, padded or not.
+  const int64_t n = 4;
+  const auto after_collectives = [&](bool records, bool pads) {
+    Scenario s = Fsdp(FsdpVersion::kFsdp1, 8, n);
+    s.training.record_streams = records;
+    s.parallelism.data.pads_gradients = pads;
+    const Program program = BuildProgram(s);
+    const RankProgram& rank = program.programs[0];
+    std::map<MemoryCategory, int64_t> frees;
+    for (const Instruction& i : rank.instructions) {
+      if (i.kind != InstructionKind::kFree) continue;
+      const auto waits = rank.Waits(i);
+      const bool waited = std::any_of(waits.begin(), waits.end(), [&](uint32_t w) { return rank.instructions[w].kind == InstructionKind::kCollective; });
+      if (waited) ++frees[rank.buffers[i.object].category];
+    }
+    return frees;
+  };
+  CHECK(after_collectives(false, false)[MemoryCategory::kUnshardedParameters] == 0);
+  for (const bool pads : {false, true}) {
+    auto frees = after_collectives(true, pads);
+    CHECK(frees[MemoryCategory::kUnshardedParameters] == 2 * n + 1);
+    CHECK(frees[MemoryCategory::kCommunicationBuffers] == 2 * n + 1);
+    CHECK(frees[MemoryCategory::kUnshardedGradients] == n + 1);
+  }
+}
+
 TEST_CASE("FSDP2 copies in and out of every gather and into every scatter") {
   const int64_t n = 4;
   const Program program = BuildProgram(Fsdp(FsdpVersion::kFsdp2, 8, n));

@@ -42,9 +42,9 @@ def PaperRow(row):
         "training.optimizer_kernel": "fused" if t5 else "foreach", "training.runtime": "eager",
         "parallelism.data.strategy": "fsdp", "parallelism.data.sharding": "full_shard",
         "parallelism.data.version": 1, "parallelism.data.backward_prefetch": "pre",
-        "parallelism.data.limit_all_gathers": True})
-    if not t5:  # PyTorch before 2.0: docs/T5_11B_READINGS.md
-        settings.update({"training.set_to_none": False, "parallelism.data.pads_gradients": True})
+        "parallelism.data.limit_all_gathers": True, "training.record_streams": True})
+    if not t5:  # docs/T5_11B_READINGS.md
+        settings["training.set_to_none"] = False
     expect = {"step_time_s": T5Step(row) if t5 else MinGptStep(row)}
     note = f"{row['value']} TFLOPS per GPU, {note}"
     allocated, active, reserved = (float(x) * GB for x in row["second_value"].split("/"))
@@ -78,7 +78,7 @@ def Paper(source):
         "training.dropout": "the models' own configurations; the paper does not say",
         "training.use_cache": "Transformers' default; figure 8c holds it",
         "training.set_to_none": "PyTorch's default before 2.0, which is younger than the runs",
-        "parallelism.data.pads_gradients": "PyTorch before 2.0",
+        "training.record_streams": "PyTorch before 2.8",
         "parallelism.data.limit_all_gathers": "section 5.4: rate limiter on",
         "parallelism.data.backward_prefetch": "section 5.4"}
     return [
@@ -86,7 +86,7 @@ def Paper(source):
 T5-11B under FSDP, TFLOPS per GPU as digitised from the figure.
 The paper leaves unsaid decoder length, attention implementation and FLOPs formula. Read here as 512 + 512 tokens,
 unfused attention (the relative position bias leaves no flash kernel in the PyTorch of its time) and 6 N per token:
-step time = 6 x 11307321344 x 1024 x batch / TFLOPS. docs/T5_11B_READINGS.md has the other readings.""", t5, comments, "10%"),
+step time = 6 x 11307321344 x 1024 x batch / TFLOPS. docs/T5_11B_READINGS.md has the other readings.""", t5, comments, "13%"),
         Table("fsdp_paper_gpt175b", "PyTorch FSDP, figure 7b: minGPT-175B on 128 to 512 A100", cite + "7(b) and 8(b)",
               """\
 minGPT with 175 billion parameters under FSDP: separate q, k, v, unfused attention with dropout, untied head.
@@ -113,7 +113,7 @@ def FoundryRow(row, older=False):
         "training.precision": precision, "training.activation_checkpointing": row["recompute"],
         "training.attention": "triton", "training.dropout": 0, "training.optimizer": "adamw",
         "training.optimizer_kernel": "for_loop", "training.clip_grad_norm": True, "training.runtime": "eager",
-        "training.loss_metrics": 2, "parallelism.data.strategy": "fsdp", "parallelism.data.version": 1,
+        "training.loss_metrics": 2, "training.record_streams": True, "parallelism.data.strategy": "fsdp", "parallelism.data.version": 1,
         "parallelism.data.sharding": {"fsdp_full": "full_shard", "fsdp_grad_op": "shard_grad_op"}[row["strategy"]],
         "parallelism.data.limit_all_gathers": True, "parallelism.data.backward_prefetch": "post"})
     if older or row["accelerator"] == "A100-40GB":  # PyTorch 1.13
@@ -141,6 +141,7 @@ recomputes checkpointed blocks to their end{later}."""
                 "parallelism.data.backward_prefetch": "Composer's default (trainer/dist_strategy.py), which no yaml changes",
                 "training.clip_grad_norm": "scripts/train/yamls/pretrain: gradient_clipping, norm, 1.0",
                 "training.loss_metrics": "modeling_mpt.py: train_metrics",
+                "training.record_streams": "PyTorch before 2.8",
                 "training.attention": "submit_benchmarks.py: --attn_impl defaults to triton"}
     h100 = ". H100: the node and its network are not stated, a DGX H100 is presumed"
     later = ("; the 40 GB table is that of May 2023, digit by digit, the others were measured anew for October 2023 and January "
@@ -285,7 +286,7 @@ def IbmRow(row):
         "training.optimizer_kernel": "foreach", "training.clip_grad_norm": True,
         "training.runtime": "compiled" if "compile" in row["precision"] else "eager",
         "training.fused_norm": "compile" in row["precision"],
-        "training.rotary": "" if "compile" in row["precision"] else "matrix",
+        "training.rotary": "" if "compile" in row["precision"] else "matrix", "training.record_streams": True,
         "parallelism.data.strategy": "fsdp", "parallelism.data.version": 1,
         "parallelism.data.sharding": "hybrid_shard" if hybrid else "full_shard"})
     if exclude:
@@ -308,7 +309,7 @@ step time = global batch x sequence / (tokens per second and GPU x GPUs); where 
 MFU x 989e12 / (6 N + 12 l h s), fms-fsdp's own formula.
 Hybrid sharding shards inside a node and replicates across nodes. Without torch.compile the norms are elementwise calls and
 the rotary embedding is a product with 2 x 2 matrices (foundation-model-stack, fms/modules/layernorm.py and positions.py).""", rows,
-                  {"training.clip_grad_norm": "fms-fsdp clips at 1.0", "training.attention": "SDPA, FlashAttention-2"}, "15%")]
+                  {"training.clip_grad_norm": "fms-fsdp clips at 1.0", "training.record_streams": "PyTorch before 2.8", "training.attention": "SDPA, FlashAttention-2"}, "15%")]
 
 
 # ---- DeepSpeed ----------------------------------------------------------------------------------------------------
