@@ -274,7 +274,7 @@ class MemoryReplay {
   std::vector<std::deque<PendingEvent>> events_;   // by stream, in order
   std::vector<uint8_t> pending_;                   // events that a buffer waits for
   std::vector<uint32_t> last_launch_;              // by stream
-  std::vector<std::vector<uint32_t>> launches_;  // of this step, by stream
+  std::vector<std::vector<uint32_t>> launches_;    // of this step, by stream
   std::vector<SimTime> end_;                       // by instruction
   SimTime device_end_, last_collective_;
   Seconds mapping_;                                // of fresh segments that the optimizer's first call needed

@@ -133,6 +133,8 @@ TEST_CASE("what a runtime spares the host", "[kernel]") {
   CHECK(HostModel(host, Runtime::kCompiled).Cost(HostCall::kView) == Seconds(0));
   CHECK(HostModel(host, Runtime::kCudaGraph).Cost(HostCall::kOperator) == Seconds(0));
   CHECK(HostModel(host, Runtime::kCudaGraph).Cost(HostCall::kIteration) == Microseconds(20));
+  CHECK(HostModel(host, Runtime::kEager).launch_queue() == 1022);
+  CHECK(HostModel(host, Runtime::kCudaGraph).launch_queue() == 0);  // one launch
 }
 
 }  // namespace
