@@ -31,6 +31,7 @@ class Checker {
     Tensor();
     Pipeline();
     Sequence();
+    Cache();
     Experts();
     Sharding();
     Offloading();
@@ -282,9 +283,6 @@ class Checker {
       }
     }
     Ring();
-    if (s_.training.use_cache && s_.model.latent_attention.kv_lora_rank > 0) {
-      Error("what a latent attention keeps in past_key_values is not modelled", "training.use_cache");
-    }
     if (layout().tensor_overlap && !layout().sequence_parallel) {
       Diagnostic& d = Error("what overlaps with products are the gathers and scatters of sequence parallelism", "parallelism.tensor_overlap");
       d.help.push_back("add `sequence_parallel: true`");
@@ -295,6 +293,11 @@ class Checker {
       NoteModel(d, "max_position_embeddings", "the number of positions is set here");
       d.help.push_back(absl::StrCat("shorten the sequence, or set `model.max_position_embeddings` to ", t.sequence_length));
     }
+  }
+
+  void Cache() {
+    if (!s_.training.use_cache || s_.model.latent_attention.kv_lora_rank == 0) return;
+    Error("what a latent attention keeps in past_key_values is not modelled", "training.use_cache");
   }
 
   void Ring() {

@@ -23,7 +23,6 @@ class MemoryReplay {
         blocks_(rank.buffers.size(), CachingAllocator::kNone),
         events_(program.streams.size()),
         pending_(rank.buffers.size(), 0),
-        last_launch_(program.streams.size(), kNoLaunch),
         launches_(program.streams.size()),
         end_(rank.instructions.size()) {
     for (const Span& span : spans) {
@@ -61,7 +60,6 @@ class MemoryReplay {
   }
 
  private:
-  static constexpr uint32_t kNoLaunch = 0xFFFFFFFF;
   struct PendingEvent {
     SimTime done;
     BufferId buffer = 0;
@@ -102,8 +100,7 @@ class MemoryReplay {
   // One step in host time; the first one gives birth to what is lazy. Returns the host's end.
   SimTime Pass(const HostCosts& host, bool first) {
     SimTime now;
-    std::ranges::fill(last_launch_, kNoLaunch);  // the device has finished the step before
-    for (std::vector<uint32_t>& launches : launches_) launches.clear();
+    for (std::vector<uint32_t>& launches : launches_) launches.clear();  // the device has finished the step before
     bool lazy = first;
     for (uint32_t at = rank_.step_begin; at < rank_.instructions.size(); ++at) {
       const Instruction& i = rank_.instructions[at];
@@ -132,8 +129,8 @@ class MemoryReplay {
   }
 
   [[nodiscard]] SimTime AfterStall(const HostStall& stall, SimTime now) const {
-    for (const uint32_t launch : last_launch_) {
-      if (stall.drains && launch != kNoLaunch) now = std::max(now, end_[launch]);
+    for (const std::vector<uint32_t>& launches : launches_) {
+      if (stall.drains && !launches.empty()) now = std::max(now, end_[launches.back()]);
     }
     return now + SimTime(stall.picoseconds);
   }
@@ -149,7 +146,6 @@ class MemoryReplay {
   void Step(uint32_t at, SimTime now) {
     const Instruction& i = rank_.instructions[at];
     if (IsLaunch(i.kind)) {
-      last_launch_[i.stream] = at;
       launches_[i.stream].push_back(at);
     } else if (i.kind == InstructionKind::kAllocate) {
       Allocate(at, now);
@@ -226,8 +222,8 @@ class MemoryReplay {
     for (const uint32_t wait : rank_.Waits(i)) used_by |= uint64_t{1} << rank_.instructions[wait].stream;
     used_by &= ~(uint64_t{1} << buffer.stream);
     for (uint32_t s = 0; s < events_.size(); ++s) {
-      if ((used_by >> s & 1) == 0 || last_launch_[s] == kNoLaunch) continue;
-      events_[s].push_back({end_[last_launch_[s]], i.object});
+      if ((used_by >> s & 1) == 0 || launches_[s].empty()) continue;
+      events_[s].push_back({end_[launches_[s].back()], i.object});
       ++pending_[i.object];
     }
     allocator_.Free(block, pending_[i.object] > 0);
@@ -273,7 +269,6 @@ class MemoryReplay {
   std::vector<CachingAllocator::BlockId> blocks_;  // by buffer
   std::vector<std::deque<PendingEvent>> events_;   // by stream, in order
   std::vector<uint8_t> pending_;                   // events that a buffer waits for
-  std::vector<uint32_t> last_launch_;              // by stream
   std::vector<std::vector<uint32_t>> launches_;    // of this step, by stream
   std::vector<SimTime> end_;                       // by instruction
   SimTime device_end_, last_collective_;
